@@ -1,0 +1,338 @@
+"""The application's door and the composition root: `Watchbell` puts the house together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from ..clock import Clock, SystemClock
+from ..config import switched_off
+from ..core.instants import parse_duration
+from ..core.wallclock import zone_info
+from ..engine.hooks import Hooks
+from ..engine.sources import Reading, Source, Sources
+from ..errors import BadConfiguration, Conflict
+from ..store.runs import Wish, enqueue, request_cancel
+from ..store.schedules.catalog import Catalog
+from ..store.schedules.put import Doer, find_job
+from ..store.schedules.sources import Reconciled
+from ..store.sqlite import SqliteStore
+from ..store.sqlite.open import open_store
+from ..store.sqlite.wake import poke
+from ..store.tx import Tx
+from . import checks
+from .control import ACTOR, AsyncControl, T, aside
+from .declarations import Declarations, Declared
+from .declaring import Declares, Declaring
+from .engine_options import EngineOptions
+from .job import Job, RunHandle
+from .keeping import keep_of
+from .signals import hearing
+
+if TYPE_CHECKING:
+    from ..engine.node import Node
+    from ..services.status import StatusView
+    from .compose import Parts
+
+__all__ = ["Declared", "Job", "RunHandle", "Watchbell"]
+
+DEFAULT_SLOTS = {"async": 1000, "thread": 32, "process": 4, "command": 16, "http": 32}
+_log = logging.getLogger("watchbell")
+
+
+class Watchbell(Declaring, AsyncControl):
+    """A scheduler with its ledger.
+
+    `url` is `sqlite:///watchbell.db`, a path, or `sqlite://` for one in memory, which promises nothing over a restart.
+    `app` names the application whose code declares things; `tz` is the zone of what names none; `slots` is how many
+    runs of each lane (async, thread, process, command, http) go on at once; `keep` is how long what is kept, such as
+    `{"occurrences": "400d", "logs": "30d"}`. Declaring needs no database; the first use opens
+    it. Raises BadConfiguration, BadZone.
+    """
+
+    def __init__(
+        self,
+        url: str = "watchbell.db",
+        *,
+        app: str = "app",
+        tz: str = "UTC",
+        slots: dict[str, int] | None = None,
+        shutdown_grace: str | float | timedelta = "10s",
+        revision: int | None = None,
+        clock: Clock | None = None,
+        keep: Mapping[str, Any] | None = None,
+    ) -> None:
+        for what, text in (("url", url), ("app", app), ("tz", tz)):
+            if not isinstance(text, str):
+                raise BadConfiguration(f"{what} is a text, not {checks.shown(text)}.")
+        if revision is not None:
+            checks.whole(revision, "revision", 0)
+        zone_info(tz)
+        self._url = url
+        self._tz = tz
+        self._clock: Clock = clock or SystemClock()
+        self._slots = _checked_slots(slots)
+        self._grace_us = parse_duration(shutdown_grace)
+        self._declared = Declarations(app, self._clock.wall_us() if revision is None else revision)
+        self._hooks = Hooks()
+        self._sources = Sources(self._clock, self._hooks, tz)
+        self._store: SqliteStore | None = None
+        self._node: Node | None = None
+        self._engine = EngineOptions(keep=keep_of(keep))
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> Watchbell:
+        """Run the engine on threads of its own and return once it acts, or stands by for another process that does.
+
+        Where WATCHBELL_DISABLE_JOBS is set, no engine is started here; everything else goes on. Raises StoreError,
+        BadDeclaration; Conflict if it was started already.
+        """
+        if (switch := switched_off(os.environ)) is not None:
+            _log.warning("engine.switched_off: $%s is set; this process runs nothing by itself", switch)
+            return self
+        with self._lock:
+            if self._node is not None and self._node.alive():
+                raise Conflict("This Watchbell has been started already; stop() it first.")
+            from . import compose
+
+            store = self._open()
+            node = self._node = compose.node(self._parts(store))
+            self._sources.attach(store, node.wake)
+            node.start()
+        while not node.ready.wait(0.05) and not node.standing_by:
+            pass
+        if node.error is not None:
+            raise node.error
+        return self
+
+    def stop(self, grace: str | float | timedelta | None = None) -> None:
+        """Drain and stop the engine: what runs may finish within `grace`, what has not begun is handed back."""
+        node = self._node
+        if node is not None:
+            node.stop(self._grace_us if grace is None else parse_duration(grace))
+            node.join()
+            self._node = None
+            from ..executors.capture import remove_capture
+
+            remove_capture()
+        self._hooks.finish(2.0)
+        with self._lock:
+            if self._store is not None and not self._store.in_memory:
+                self._store.close()
+                self._store = None
+                self._declared.begin_anew()
+
+    def run(self, for_us: int | None = None) -> None:
+        """Run the engine until SIGTERM or SIGINT (a second one means at once), or for `for_us` microseconds.
+
+        Where the application has set up no logging, what the engine does is logged to the standard error. Raises
+        Conflict outside of the main thread, BadConfiguration where engines are switched off, and what `start` raises.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise Conflict(
+                "run() handles signals, which only the main thread can: call start() here, and stop() later."
+            )
+        if (switch := switched_off(os.environ)) is not None:
+            raise BadConfiguration(f"No engine is started: ${switch} is set. Unset it to run one here.")
+        if not logging.getLogger().handlers:
+            logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+        stopping = threading.Event()
+
+        def asked(number: signal.Signals) -> None:
+            _log.info("engine.signal: %s", number.name)
+            if stopping.is_set() and self._node is not None:
+                self._node.stop()
+            stopping.set()
+
+        with hearing(asked):
+            self.start()
+            assert self._node is not None
+            node = self._node
+            end = None if for_us is None else self._clock.mono_ns() + for_us * 1000
+            while not stopping.is_set() and not node.ended.is_set():
+                left = 1_000_000 if end is None else (end - self._clock.mono_ns()) // 1000
+                if left <= 0:
+                    break
+                self._clock.wait(stopping, left)
+            error = node.error
+            node.stop(self._grace_us)
+            while not node.join(0.2):
+                pass
+            self.stop()
+            if error is not None:
+                raise error
+
+    async def __aenter__(self) -> Self:
+        await aside(self.start)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await aside(self.stop)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """The engine for as long as a FastAPI or Starlette application lives: `FastAPI(lifespan=bell.lifespan)`."""
+        async with self:
+            yield
+
+    # --- the house ----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> SqliteStore:
+        """The database, opened on first use, with everything declared written to it."""
+        with self._lock:
+            if self._store is not None and self._pid != os.getpid():
+                raise Conflict(
+                    "This Watchbell was used before the process forked, and a database connection must not cross a "
+                    "fork: make it, or start it, after the fork."
+                )
+            if self._store is None:
+                self._store, self._pid = open_store(self._url, self._now()), os.getpid()
+                self._sources.attach(self._store, lambda: poke(self._path))
+            if self._declared.dirty:
+                self._declare(self._store)
+            return self._store
+
+    @property
+    def _path(self) -> Any:
+        return None if self._store is None else self._store.path
+
+    def _declared_more(self) -> None:
+        """Something was declared while the engine runs: it counts from now on, and not only from the next use."""
+        if self._node is not None and self._node.alive():
+            self._open()
+
+    def _declare(self, store: SqliteStore) -> None:
+        declared = self._declared
+        with declared.lock:
+            declared.dirty = False
+            if not declared.jobs:
+                return
+            doer = Doer(f"app {declared.app}", self._now(), self._tz)
+            try:
+                counts = store.write(lambda tx: declared.write(tx, _fresh(tx), doer))
+                declared.were_written()
+            except BaseException:
+                declared.dirty = True
+                raise
+        if counts["older"]:
+            _log.warning(
+                "declared.older: %d schedules were declared by newer code already; left alone",
+                counts["older"],
+            )
+        if counts["added"] or counts["changed"]:
+            _log.info("declared: %d added, %d changed, %d unchanged", counts["added"], counts["changed"],
+                      counts["unchanged"])  # fmt: skip
+        poke(store.path)
+        if self._node is not None:
+            self._node.wake()
+
+    def _parts(self, store: SqliteStore) -> Parts:
+        from .compose import Parts
+
+        return Parts(
+            self._clock,
+            store,
+            self._declared.handlers,
+            self._hooks,
+            self._sources,
+            self._slots,
+            self._tz,
+            self._grace_us,
+            self._engine,
+        )
+
+    # --- what the parts ask for ---------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return self._clock.wall_us()
+
+    def _add_source(self, name: str, period: int, max_errors: int | None, function: Declares) -> None:
+        def read() -> Reading:
+            items = list(function())
+            return lambda tx: [self._declared.wish(tx, name, item) for item in items]
+
+        self._sources.add(Source(name, period, max_errors, read))
+
+    def _reload(self, sources: tuple[str, ...]) -> dict[str, Reconciled]:
+        self._open()
+        return self._sources.reload(sources)
+
+    def _own_status(self, found: StatusView) -> StatusView:
+        node = self._node
+        return replace(
+            found,
+            thread_alive=found.thread_alive if node is None else node.alive(),
+            consecutive_errors=max(found.consecutive_errors, self._sources.consecutive_errors),
+        )
+
+    def _enqueue(
+        self, job: str, args: str, at: int | None, key: str | None, priority: int | None = None
+    ) -> RunHandle:
+        store = self._open()
+        doer = Doer(ACTOR, self._now(), self._tz)
+
+        def write(tx: Tx) -> Any:
+            found = find_job(tx, job)
+            assert found is not None
+            return enqueue(tx, Wish(_fresh(tx).job(tx, found), args, at, key, priority=priority), doer)
+
+        made = self._after(store.write(write))
+        return RunHandle(made.run, made.new, self)
+
+    def _after(self, change: T) -> T:
+        """Let whoever acts on the database look at it: the engine of this process (nobody else can wake one whose
+        database is in memory), or that of another."""
+        if self._node is not None and not self._node.standing_by:
+            self._node.wake()
+        else:
+            poke(self._path)
+        return change
+
+    def _run_state(self, run: int) -> str:
+        return str(
+            self._open().read(lambda tx: tx.value("SELECT state FROM occurrence WHERE id = ?", (run,)))
+        )
+
+    def _run_wait(self, run: int, timeout_us: int) -> str:
+        from ..services.runs import wait
+
+        page = wait(self._open(), run, clock=self._clock, timeout_us=timeout_us)
+        return str(page.run.state)
+
+    def _run_cancel(self, run: int) -> str:
+        store = self._open()
+        doer = Doer(ACTOR, self._now(), self._tz)
+        return self._after(store.write(lambda tx: request_cancel(tx, run, f"Cancelled by {ACTOR}.", doer)))
+
+
+def _fresh(tx: Tx) -> Catalog:
+    catalog = Catalog()
+    catalog.refresh(tx)
+    return catalog
+
+
+def _checked_slots(given: dict[str, int] | None) -> dict[str, int]:
+    slots = dict(DEFAULT_SLOTS)
+    if given is not None:
+        checks.kind(given, dict, "slots")
+    for lane, count in (given or {}).items():
+        if lane not in slots:
+            raise BadConfiguration(
+                f"There is no lane {checks.shown(lane)}; slots are given for {', '.join(slots)}."
+            )
+        if type(count) is not int or count < 0:
+            raise BadConfiguration(
+                f"A lane cannot have {checks.shown(count)} slots; write 0 to run nothing of {lane!r} here."
+            )
+        slots[lane] = count
+    return slots

@@ -1,0 +1,218 @@
+"""What an engine does when its clock moves (PROTOCOL §11): it writes down every step and every sleep, and stops planning
+while the clock is not believed. What is decided is in `core.clock_trust`; here it is carried out."""
+
+from __future__ import annotations
+
+import logging
+
+from ..core.clock_trust import (
+    ClockStanding,
+    Event,
+    Looked,
+    Stepped,
+    Trust,
+    decide,
+)
+from ..core.instants import to_text
+from ..core.plan import Capacity
+from ..store import alerts, nodes, rates, rounds
+from ..store.clocks import trust
+from ..store.clocks.release import release
+from ..store.planning import Planned, Planner
+from ..store.tx import Tx
+from .clockwatch import ClockWatch, Jump
+from .house import House
+
+SUBJECT = "watchbell"
+SYNC_EVERY_US = 1_000_000
+_WORDS = {
+    "suspend": "the machine slept",
+    "clock_jump": "the clock was set forward",
+    "clock_back": "the clock was set back",
+}
+_STEPS = {"clock_jump": 1, "clock_back": -1}
+_log = logging.getLogger("watchbell.engine")
+
+
+class ClockKeeper:
+    """One node's trust in its clock."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._watch = ClockWatch(house.clock)
+        self._jumps: list[Jump] = []
+        self._trust: Trust | None = None
+        self._holds = True
+        self._asked = 0
+
+    @property
+    def planning(self) -> bool:
+        """Whether the clock is believed, so that what comes due by it may be planned."""
+        return self._trust is None or not self._trust.suspect
+
+    def look(self) -> tuple[bool, bool]:
+        """See what has happened to time: (whether anything has, whether claims that have not begun must go back)."""
+        moved = unsafe = False
+        if self._trust is None:
+            self._start()
+            moved = True
+        self._jumps += self._watch.look()
+        while self._jumps:
+            moved = True
+            unsafe |= self._jumped(self._jumps[0])
+            del self._jumps[0]
+        assert self._trust is not None
+        if self._trust.standing is not ClockStanding.TRUSTED:
+            moved |= self._look_again()
+        return moved, unsafe
+
+    def plan(self, tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int) -> Planned:
+        """Plan what has come due, as far as the clock is believed: nothing while it is suspect, and of a backlog that a
+        person has not confirmed nothing but its spans."""
+        assert self._trust is not None
+        found = Planned()
+        if self._trust.suspect:
+            return found
+        if (edge := self._trust.held_up_to(now)) is not None:
+            if trust.hold_due(tx, planner.catalog, edge, now):
+                found.full_batch = True
+                return found
+        elif self._holds:
+            found = release(tx, planner, now)
+            self._holds = trust.held_until(tx) is not None
+        planned = rounds.plan_round(tx, planner, capacity, now, ahead_us)
+        planned.happened += found.happened
+        planned.alerts += found.alerts
+        planned.full_batch |= found.full_batch
+        return planned
+
+    def next_at(self, tx: Tx) -> int | None:
+        """When there is something to plan next; None while nothing is planned."""
+        if not self.planning:
+            return None
+        found = [at for at in (rounds.next_due(tx), self._next_release(tx)) if at is not None]
+        return min(found, default=None)
+
+    def _next_release(self, tx: Tx) -> int | None:
+        released = self._holds and self._trust is not None and self._trust.upto_at is None
+        return trust.held_until(tx) if released else None
+
+    # --- what has happened --------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """What the clock has done while no engine looked."""
+        house, clock = self._house, self._house.clock
+        now, boot = clock.wall_us(), clock.boot_ns() // 1000
+
+        def read(tx: Tx) -> tuple[Trust, Event]:
+            return trust.read_trust(tx), trust.read_start(tx, house.node, now, clock.boot_id(), boot)
+
+        before, start = house.store.read(read)
+        self._take(before)
+        self._follow(start, ())
+
+    def _jumped(self, jump: Jump) -> bool:
+        """Write it down, tell of it, and believe the clock or not. True if what is claimed must be given back."""
+        house = self._house
+        text = f"{_WORDS[jump.kind]} by {jump.by_us / 1e6:.1f} s"
+        _log.warning("engine.%s: %s", "suspended" if jump.kind == "suspend" else "clock_step", text)
+        outage = (jump.kind, jump.from_at, jump.to_at, text)
+        if jump.kind == "suspend":
+            self._write(None, None, [outage])
+        else:
+            back = jump.kind == "clock_back"
+            here, there = (jump.to_at, jump.from_at) if back else (jump.from_at, jump.to_at)
+            clock = house.clock
+            step = Stepped(
+                here, there, -jump.by_us if back else jump.by_us, clock.boot_id(), clock.boot_ns() // 1000
+            )
+            self._follow(step, [outage])
+        house.hooks.tell(
+            "engine.suspended" if jump.kind == "suspend" else "engine.clock_step",
+            {"by_us": jump.by_us, "text": text},
+        )
+        return jump.kind == "clock_back" or not self.planning
+
+    def _look_again(self) -> bool:
+        """While the clock is in doubt: whether a person has confirmed it, or it can be believed again."""
+        house, clock = self._house, self._house.clock
+        found = house.store.read(trust.read_trust)
+        moved = found != self._trust
+        if moved:
+            self._take(found)
+        boot = clock.boot_ns() // 1000
+        if found.suspect:
+            synchronised = None
+            if boot - self._asked >= SYNC_EVERY_US:
+                self._asked, synchronised = boot, clock.synchronised()
+            moved |= self._follow(Looked(clock.wall_us(), clock.boot_id(), boot, synchronised), ())
+        return moved
+
+    def _follow(self, event: Event, outages: list[tuple[str, int, int, str]] | tuple[()]) -> bool:
+        before = self._trust
+        assert before is not None
+        verdict = decide(before, event)
+        after = verdict.trust
+        written = [*outages, *_seen_at_start(event)]
+        if after.suspect and not before.suspect:
+            written.append(("clock_doubt", min(after.from_at, after.since_at), after.since_at, after.why))
+        if after != before or verdict.told or written:
+            self._write(after if after != before else None, verdict.told, written)
+        if after != before:
+            self._take(after)
+            self._say(before, after)
+        elif verdict.told:
+            _log.error("engine.clock: %s", verdict.told)
+        return after != before
+
+    def _write(self, after: Trust | None, told: str | None, outages: list[tuple[str, int, int, str]]) -> None:
+        house, now = self._house, self._house.clock.wall_us()
+
+        def write(tx: Tx) -> int:
+            nodes.check_epoch(tx, house.epoch)
+            nodes.heartbeat(tx, house.node, now, house.clock.boot_ns() // 1000)
+            for kind, from_at, to_at, text in outages:
+                nodes.record_outage(tx, kind, from_at, to_at, house.node, text)
+                if kind in _STEPS:
+                    rates.shift(tx, _STEPS[kind] * (to_at - from_at))
+            if after is not None:
+                trust.write_trust(tx, after)
+            if told is None:
+                return 0
+            return alerts.observe(tx, [alerts.Happening("clock", 1, SUBJECT, due_at=now, detail=told)], now)
+
+        if house.store.write(write):
+            house.alerted()
+
+    def _take(self, found: Trust) -> None:
+        self._trust, self._holds = found, True
+        self._house.doubt_us = max(0, found.ahead_us) if found.suspect else 0
+        self._house.certain = found.standing is ClockStanding.TRUSTED
+
+    def _say(self, before: Trust, after: Trust) -> None:
+        hooks = self._house.hooks
+        if after.suspect and not before.suspect:
+            _log.critical(
+                "engine.clock_suspect: %s; nothing is planned beyond %s until the clock is known to be right, or "
+                "`watchbell clock confirm`",
+                after.why,
+                to_text(after.from_at),
+            )
+            hooks.tell("engine.clock_suspect", {"text": after.why, "ahead_us": after.ahead_us})
+        elif before.suspect and not after.suspect:
+            held = after.standing is ClockStanding.HOLDING
+            _log.warning(
+                "engine.clock_trusted: planning goes on%s",
+                "; the backlog is held: watchbell clock confirm" if held else "",
+            )
+            hooks.tell("engine.clock_trusted", {"text": before.why, "held": held})
+
+
+def _seen_at_start(event: Event) -> list[tuple[str, int, int, str]]:
+    """A step while no engine looked, as an outage: seen within one boot only."""
+    step = event.step if not isinstance(event, Stepped | Looked) else None
+    if step is None:
+        return []
+    kind = "clock_jump" if step.by_us > 0 else "clock_back"
+    text = f"{_WORDS[kind]} by {abs(step.by_us) / 1e6:.1f} s, while no engine was running"
+    return [(kind, min(step.from_at, step.to_at), max(step.from_at, step.to_at), text)]

@@ -1,0 +1,400 @@
+"""A node: one process's engine, from waiting for the right to act to giving it up.
+
+On SQLite one engine acts and every other stands by. A stand-by takes over when the lock is free, which it is the moment
+its holder dies; or when the holder has not turned its loop for `STALL_US` of the stand-by's own boot time: then the
+engine epoch is raised and the stalled one, on waking, finds its epoch gone (PROTOCOL §8).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import _version
+from ..clock import Clock
+from ..core.instants import human_duration
+from ..errors import (
+    DiskFailing,
+    EngineReplaced,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreGone,
+    WatchbellError,
+)
+from ..executors.base import Executor, Report, Sink
+from ..store import nodes
+from ..store.nodes import NodeInfo
+from ..store.sqlite import SqliteStore
+from ..store.sqlite.lock import EngineLock
+from ..store.sqlite.reserve import Reserve
+from ..store.sqlite.wake import Listener
+from .alerter import Alerter
+from .bell import LOOK_US, Bell
+from .desk import Slots
+from .house import House
+from .housekeeper import Housekeeper
+from .keeper import Keeper
+from .lag import LOOP_LAG_LIMIT_US, LagWatch
+from .loop import Loop, hold_back
+from .notes import Notes
+from .recovery import Recovered, announce, take_over
+from .sources import Sources
+from .trouble import Trouble
+from .watcher import Watcher
+
+STALL_US = 15_000_000
+CONTEND_US = 250_000
+RETRY_US = 1_000_000
+MOVE_NS = 500_000_000
+_log = logging.getLogger("watchbell.engine")
+
+ExecutorFactory = Callable[
+    [Clock, Sink, Callable[[Sequence[Report]], None], Slots], tuple[dict[str, Executor], Callable[[], None]]
+]
+"""Makes the executors of a node, one for each lane, and what is to be called when all of them have stopped."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """How a node is to live: who it is, its executors, and how it ends."""
+
+    executors: ExecutorFactory
+    name: str = field(default_factory=socket.gethostname)
+    startup_delay_us: int = 0
+    shutdown_grace_us: int = 10_000_000
+    look_us: int = LOOK_US
+    stall_us: int = STALL_US
+    loop_lag_limit_us: int = LOOP_LAG_LIMIT_US
+
+
+class Node:
+    """One engine and its thread. `start` returns at once; `ready` is set when it acts, `ended` when it is over."""
+
+    def __init__(self, house: House, plan: Plan, sources: Sources, alerter: Alerter) -> None:
+        self.house = house
+        self._plan = plan
+        self._sources = sources
+        self._alerter = alerter
+        self._wake = threading.Event()
+        house.wake = self._wake.set
+        house.rest = self._rest
+        self._lock = None if house.store.path is None else EngineLock(house.store.path)
+        self._stop = threading.Event()
+        self._grace_us = plan.shutdown_grace_us
+        self._hard = False
+        self.ready = threading.Event()
+        self.ended = threading.Event()
+        self.error: Exception | None = None
+        self.standing_by = False
+        self._bell: Bell | None = None
+        self._moved = 0
+        self._thread = threading.Thread(target=self._live, name="watchbell-engine", daemon=True)
+
+    @property
+    def store(self) -> SqliteStore:
+        """The node's database."""
+        return self.house.store
+
+    def start(self) -> None:
+        """Stand by, and act as soon as nobody else does."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something may have come due."""
+        if self._bell is not None:
+            self._bell.poke()
+        self._wake.set()
+
+    def stop(self, grace_us: int | None = None) -> None:
+        """Drain: claim nothing more, give back what has not begun, let running work finish within the grace."""
+        if grace_us is not None:
+            self._grace_us = grace_us
+        if self._stop.is_set():
+            self._hard = True
+        self._stop.set()
+        if self._bell is not None:
+            self._bell.draining = True
+        self._wake.set()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the engine is over."""
+        return self.ended.wait(timeout_s)
+
+    def alive(self) -> bool:
+        """Whether the engine's thread is there."""
+        return self._thread.is_alive()
+
+    def _rest(self, us: int) -> None:
+        """Wait a moment, or until somebody wakes the node; the wake stays for the loop to see."""
+        self._wake.clear()
+        self.house.clock.wait(self._wake, us)
+        self._wake.set()
+
+    # --- standing by --------------------------------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        try:
+            self.standing_by = self._plan.startup_delay_us > 0
+            hold_back(self.house.clock, self._stop, self._plan.startup_delay_us)
+            self.standing_by = False
+            while not self._stop.is_set():
+                if not self._contend():
+                    break
+                try:
+                    self._act()
+                except EngineReplaced as error:
+                    _log.error("engine.replaced: %s", error)
+                    if self._lock is not None:
+                        self._lock.let_go(self._successor())
+                except StoreError as error:
+                    if not self.standing_by:
+                        raise
+                    # Whoever stalled may hold the write lock of the database as well: a stand-by does not give up.
+                    _log.error("engine.take_over_failed: %s; trying again", error)
+                    self.house.clock.wait(self._stop, RETRY_US)
+        except Exception as error:
+            self.error = error
+            _log.critical("engine.ended: %s", error, exc_info=not isinstance(error, WatchbellError))
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+            self.house.hooks.tell("engine.stopped", {"node": self.house.node})
+            self.ended.set()
+            self.ready.set()
+
+    def _successor(self) -> int | None:
+        """The process that acts in place of this one."""
+        try:
+            return self.store.read(nodes.acting_process)
+        except StoreError:
+            return None
+
+    def _contend(self) -> bool:
+        """Wait for the right to act; False if the node was stopped meanwhile."""
+        lock, clock = self._lock, self.house.clock
+        if lock is None or lock.take():
+            return True
+        _log.info("engine.standby: process %s runs the engine of %s", lock.holder(), self.store.where)
+        self.house.hooks.tell("engine.standby", {"holder": lock.holder()})
+        self.standing_by = True
+        shown = self._show_standing_by(None)
+        seen, since = lock.progress(), clock.boot_ns()
+        while not self._stop.is_set():
+            clock.wait(self._stop, CONTEND_US)
+            if lock.take():
+                self._show_standing_by(shown, over=True)
+                return True
+            shown = self._show_standing_by(shown)
+            now = lock.progress()
+            if now != seen:
+                seen, since = now, clock.boot_ns()
+            elif (clock.boot_ns() - since) // 1000 > self._plan.stall_us:
+                _log.error(
+                    "engine.stalled: process %s holds the lock and has not moved for %s; taking over",
+                    lock.holder(),
+                    human_duration(self._plan.stall_us),
+                )
+                self.house.hooks.tell("engine.stalled", {"holder": lock.holder()})
+                self._show_standing_by(shown, over=True)
+                return True
+        self._show_standing_by(shown, over=True)
+        return False
+
+    def _show_standing_by(self, shown: tuple[int, int] | None, over: bool = False) -> tuple[int, int] | None:
+        """Keep a row in the ledger that says that this process stands by: (its id, when it was renewed)."""
+        house, clock = self.house, self.house.clock
+        now, boot = clock.wall_us(), clock.boot_ns()
+        try:
+            if shown is None:
+                return house.store.write(lambda tx: nodes.stand_by(tx, self._info(), now)), boot
+            if over:
+                house.store.write(lambda tx: nodes.end(tx, shown[0], "stopped", now))
+            elif (boot - shown[1]) // 1000 > nodes.LEASE_US // 3:
+                house.store.write(lambda tx: nodes.heartbeat(tx, shown[0], now))
+                return shown[0], boot
+        except StoreError as error:
+            _log.warning("engine.standby: %s", error)
+        return shown
+
+    # --- acting -------------------------------------------------------------------------------------------------------
+
+    def _act(self) -> None:
+        """Be the engine until the node is stopped or another engine has taken over."""
+        house, plan = self.house, self._plan
+        proven = self._lock is None or self._lock.held
+        self._show_progress()
+        announce(house, self._take_over(proven))
+        notes = Notes(house.clock, house.store, lambda: keeper_loop.wake())
+        bell = Bell(house, notes)
+        trouble = Trouble(house, bell, self._folder)
+        keeper = Keeper(house, notes)
+        keeper_loop = Loop("keeper", keeper.step, house.clock)
+        bell.trusted = keeper.trusted
+        house.executors, close = plan.executors(house.clock, notes, bell.report, house.slots)
+        watcher = Watcher(house)
+        alerter_loop = Loop("alerter", self._alerter.step, house.clock)
+        house.alerted = alerter_loop.wake
+        watcher_loop = Loop("watcher", watcher.step, house.clock)
+        lag_loop = Loop("lag", LagWatch(house, plan.loop_lag_limit_us).step, house.clock)
+        sources_loop = Loop("sources", self._sources.step, house.clock)
+        loops = [keeper_loop, watcher_loop, alerter_loop, sources_loop, lag_loop]
+        loops.append(Loop("housekeeper", Housekeeper(house).step, house.clock))
+        listener = self._listen()
+        self._bell, self.standing_by = bell, False
+        for loop in loops:
+            loop.start()
+        self.ready.set()
+        house.hooks.tell("engine.ready", {"node": house.node})
+        replaced = failing = False
+        try:
+            self._ring(bell, trouble)
+        except EngineReplaced:
+            replaced = True
+            raise
+        except StoreGone:
+            self._quietly(self.store.rescue)
+            raise
+        except DiskFailing:
+            failing = True
+            raise
+        finally:
+            if listener is not None:
+                listener.close()
+            for loop in loops[1:]:
+                loop.stop()
+            self._drain(bell, trouble, replaced, failing)
+            keeper_loop.stop()
+            close()
+            self._bell = None
+
+    def _take_over(self, proven: bool) -> Recovered:
+        """Become the engine; on a full disk with the room that was kept for this."""
+        house, folder = self.house, self._folder
+        try:
+            return take_over(house, self._info(), proven_dead=proven, folder=folder)
+        except StoreFull:
+            if folder is None or not Reserve(folder).release():
+                raise
+            return take_over(house, self._info(), proven_dead=proven, folder=folder)
+
+    @property
+    def _folder(self) -> Path | None:
+        return None if self._lock is None else self._lock.folder
+
+    def _info(self) -> NodeInfo:
+        house = self.house
+        return NodeInfo(
+            self._plan.name,
+            socket.gethostname(),
+            os.getpid(),
+            house.clock.boot_id(),
+            _version.__version__,
+            house.slots.lanes,
+            house.handlers.names(),
+        )
+
+    def _listen(self) -> Listener | None:
+        """Hear of what other processes write. Without it the engine looks by itself, every quarter of a second."""
+        if self.store.path is None:
+            return None
+        try:
+            return Listener(self.store.path, self.wake)
+        except OSError as error:
+            _log.warning("engine.deaf: nobody can wake this engine (%s); it looks four times a second", error)
+            return None
+
+    def _ring(self, bell: Bell, trouble: Trouble) -> None:
+        """The loop: step, then wait for the next instant or for somebody who wakes it."""
+        house, clock = self.house, self.house.clock
+        in_memory = house.store.in_memory
+        failures = 0
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                following = trouble.step()
+                failures = 0
+                rest = self._plan.look_us if not in_memory else 1_000_000
+                if following is not None:
+                    rest = min(rest, following - clock.wall_us())
+            except (EngineReplaced, StoreGone, StoreCorrupt, DiskFailing):
+                raise
+            except Exception as error:
+                failures += 1
+                rest = min(5_000_000, 50_000 * 2 ** min(failures, 10))
+                sentence = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+                _log.error("engine.step_failed: %s; nothing starts meanwhile, next try in %.1f s", sentence, rest / 1e6,
+                           exc_info=not isinstance(error, StoreError))  # fmt: skip
+                bell.poke()
+            self._show_progress()
+            if rest > 0:
+                clock.wait(self._wake, rest)
+
+    def _show_progress(self) -> None:
+        """Show those who stand by that the loop turns; one that acts beside a stalled holder takes the lock once it is
+        free."""
+        now = self.house.clock.mono_ns()
+        if self._lock is not None and now - self._moved > MOVE_NS:
+            self._moved = now
+            self._lock.move()
+            self._lock.take()
+            if not self._draining():
+                self.store.check_file()
+                if self._lock.held and not self._lock.verify():
+                    raise EngineReplaced(
+                        "The lock folder of this database was removed, and another engine has taken the lock that is "
+                        "there now: this engine starts nothing more."
+                    )
+
+    def _draining(self) -> bool:
+        return self._bell is None or self._bell.draining
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def _drain(self, bell: Bell, trouble: Trouble, replaced: bool, failing: bool) -> None:
+        """What has not begun is handed back at once, what runs may finish within the grace, the rest is ended."""
+        house, clock = self.house, self.house.clock
+        bell.draining = True
+        grace = 0 if replaced else self._grace_us
+        if not replaced:
+            self._quietly(lambda: house.store.write(lambda tx: nodes.drain(tx, house.node)))
+            self._quietly(lambda: bell.hand_back(house.desk.withdraw_ready()))
+        end = clock.mono_ns() + grace * 1000
+        if waiting := len(house.desk):
+            _log.info(
+                "engine.draining: %d running, which may finish within %s; a second signal ends them at once",
+                waiting,
+                human_duration(grace),
+            )
+        while not bell.idle and clock.mono_ns() < end and not self._hard:
+            self._wake.clear()
+            self._quietly(bell.step)
+            self._show_progress()
+            if failing and len(bell.unwritten()) >= len(house.desk):
+                break  # everything has ended, and cannot be written here
+            if not bell.idle:
+                clock.wait(self._wake, min(100_000, (end - clock.mono_ns()) // 1000))
+        for executor in house.executors.values():
+            executor.stop(0 if self._hard or replaced else 2_000_000)
+        self._quietly(bell.step)
+        self._spool(bell, trouble)
+        now = clock.wall_us()
+        self._quietly(lambda: house.store.write(lambda tx: nodes.end(tx, house.node, "stopped", now)))
+        _log.info("engine.stopped: node %d", house.node)
+        house.desk.clear(house.desk.held())
+
+    def _spool(self, bell: Bell, trouble: Trouble) -> None:
+        if left := len(bell.unwritten()):
+            trouble.keep()
+            _log.error("engine.spooled: %d ends could not be written", left)
+
+    def _quietly(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Exception as error:
+            _log.error("engine.drain: %s", error)

@@ -1,0 +1,182 @@
+"""What an engine does before it admits anything: it ends the orphaned processes of the one before it, settles what
+that one held, counts the gates anew, and writes down how long nobody was planning."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ..core.claim import Claim
+from ..core.instants import human_age, to_text
+from ..executors.orphans import end_orphans, start_time
+from ..store import claims, gates, nodes, settling
+from ..store.nodes import NodeInfo
+from ..store.planning import LIVE_ROWS, Planner
+from ..store.schedules.catalog import Catalog
+from ..store.settling import Ended
+from ..store.sqlite import mark, soundness
+from ..store.sqlite.mark import Mark
+from ..store.tx import Tx
+from . import spool
+from .house import House
+from .keeper import lost
+
+BATCH = 1000
+LEAST_OUTAGE_US = 100_000
+_log = logging.getLogger("watchbell.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was found."""
+
+    node: int
+    epoch: int
+    lost: int
+    orphans: int
+    down_us: int
+
+
+def take_over(house: House, info: NodeInfo, *, proven_dead: bool, folder: Path | None) -> Recovered:
+    """Become the engine: register a new incarnation, and settle what the ones before it left.
+
+    `proven_dead` says that their lock was free; otherwise (one is stalled and still holds it) only what has outlived
+    its lease is settled here, and the rest by the watcher when its lease is over.
+    """
+    store, now = house.store, house.clock.wall_us()
+    if folder is not None:
+        _look_over(house, folder)
+
+    def enter(tx: Tx) -> tuple[int, int, int]:
+        seen = nodes.last_seen(tx)
+        node, epoch = nodes.register(tx, info, now)
+        down = 0 if seen is None else now - seen
+        if down > LEAST_OUTAGE_US:
+            nodes.record_outage(tx, "downtime", seen or 0, now, node, "no engine was running")
+        for other in nodes.others_up(tx, node):
+            if not _may_live(other, house, proven_dead, now):
+                nodes.end(tx, other.id, "dead", other.heartbeat_at)
+        wrong = gates.recount(tx)
+        gates.let_in(tx, [key for key, _, _ in wrong])
+        for key, was, real in wrong:
+            _log.warning("engine.gate_recounted: %s said %d active, the ledger says %d", key, was, real)
+        return node, epoch, max(0, down)
+
+    house.node, house.epoch, down = store.write(enter)
+    house.database = str(store.read(lambda tx: tx.value("SELECT value FROM meta WHERE key = 'database_id'")))
+    if folder is not None:
+        marked = Mark(folder, house.database, house.epoch)
+        house.renewed, house.granted = marked.renewed, marked.granted
+    _write_spooled(house, folder)
+    orphans, gone = settle_abandoned(house, proven_dead)
+    return Recovered(house.node, house.epoch, gone, orphans, down)
+
+
+def _look_over(house: House, folder: Path) -> None:
+    """StoreCorrupt if the database is damaged, or has lost what was committed to it."""
+    if not soundness.look(house.store):
+        _log.info(
+            "engine.checked: the database is too large to be checked whole at a start; `watchbell database check` does"
+        )
+    house.store.read(lambda tx: mark.compare(tx, folder, house.store.where))
+
+
+def announce(house: House, found: Recovered) -> None:
+    """A line that says that the engine acts, and on what."""
+    enabled = house.store.read(
+        lambda tx: tx.row("SELECT count(*), count(next_due), min(next_due) FROM cursor")
+    ) or (0, 0, None)
+    first = enabled[2]
+    late = first is not None and first <= house.clock.wall_us()
+    due = "none" if first is None else f"{to_text(first)}{', which is overdue' if late else ''}"
+    down = f", nobody was planning for {human_age(found.down_us)}" if found.down_us > 1_000_000 else ""
+    _log.info(
+        "engine.ready: node %d, engine epoch %d, %s: %d on, %d scheduled, next due %s%s",
+        found.node,
+        found.epoch,
+        house.store.where,
+        enabled[0],
+        enabled[1],
+        due,
+        down,
+    )
+
+
+def settle_abandoned(house: House, proven_dead: bool) -> tuple[int, int]:
+    """End the processes and settle the rows of engines that are gone: (orphaned processes, lost runs)."""
+    store, now = house.store, house.clock.wall_us()
+    # A catalog of its own: this is called from other threads than the engine's, and what the engine's own catalog has
+    # seen to have changed is news to the engine.
+    catalog = Catalog()
+    planner = Planner(catalog, house.node)
+
+    def look(tx: Tx) -> tuple[list[tuple[int, Claim, bool]], list[tuple[int, int, int]]]:
+        others = nodes.others_up(tx, house.node)
+        alive = {other.id for other in others if _may_live(other, house, proven_dead, now)}
+        rows = [row for row in claims.owned_by_others(tx, planner) if row[0] not in alive]
+        pids = tx.rows(
+            "SELECT id, pid, pid_started FROM occurrence "
+            f"WHERE {LIVE_ROWS} AND state = 'running' AND pid IS NOT NULL AND node IS NOT ?",
+            (house.node,),
+        )
+        return rows, [(row[0], row[1], row[2] or 0) for row in pids]
+
+    rows, pids = store.read(look)
+    if not rows:
+        return 0, 0
+    wanted = {claim.run for _, claim, _ in rows}
+    known = {entry[0]: entry for entry in pids}
+    orphans = end_orphans([known.get(run, (run, 0, 0)) for run in sorted(wanted)], house.database)
+    for place in range(0, len(rows), BATCH):
+        part = [
+            Ended(claim, lost(claim, begun, now), node=owner)
+            for owner, claim, begun in rows[place : place + BATCH]
+        ]
+
+        def write(tx: Tx, part: list[Ended] = part) -> settling.Settled:
+            nodes.check_epoch(tx, house.epoch)
+            return settling.settle(tx, house.node, part, now, house.draw, partial(subject_of, tx, catalog))
+
+        store.write(write)
+    _log.warning("engine.recovered: %d runs were in flight when their engine died; they are lost", len(rows))
+    return orphans, len(rows)
+
+
+def _may_live(other: nodes.Other, house: House, proven_dead: bool, now: int) -> bool:
+    """Whether another incarnation may still hold what the ledger says it holds. An engine is dead when its lock was
+    free, or when its lease and the same time again are over; a `watchbell exec` is when its process is."""
+    if other.exec_started is not None:
+        return other.boot_id == house.clock.boot_id() and start_time(other.pid) == other.exec_started
+    return not proven_dead and other.lease_until > now - nodes.LEASE_US
+
+
+def subject_of(tx: Tx, catalog: Catalog, claim: Claim) -> tuple[str, tuple[str, ...]]:
+    """What an alert about a claim names, and its tags: its schedule, or its job."""
+    job = catalog.job(tx, claim.job)
+    if claim.schedule is None:
+        return job.name, job.tags
+    known, _ = catalog.definitions(tx, [(claim.schedule, claim.version or 0)])
+    for definition in known.values():
+        return definition.name, (*definition.tags, *job.tags)
+    return job.name, job.tags
+
+
+def _write_spooled(house: House, folder: Path | None) -> None:
+    """Ends that the engine before could not write come first."""
+    if folder is None:
+        return
+    path = folder / "spool"
+    ended = spool.load(path)
+    if ended:
+        now, catalog = house.clock.wall_us(), Catalog()
+        house.store.write(
+            lambda tx: settling.settle(
+                tx, house.node, ended, now, house.draw, partial(subject_of, tx, catalog)
+            )
+        )
+        _log.warning(
+            "engine.spool: %d ends that could not be written before are in the ledger now", len(ended)
+        )
+    spool.clear(path)

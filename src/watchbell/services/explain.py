@@ -1,0 +1,81 @@
+"""Explain: why a schedule ran, did not run or will run, and where it stands now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.explain import Check, Explanation, explain_instant
+from ..core.explain.case import Case
+from ..core.explain.outlook import standing_sentence
+from ..core.instants import SECOND, Instant
+from ..store.case import find_any, last_and_next, read_case, read_outlooks
+from ..store.evidence import read_present
+from ..store.schedules.put import find_schedule
+from ..store.sqlite import SqliteStore
+from ..store.tx import Tx
+from . import engines
+
+__all__ = ["Check", "Explanation", "explain", "standing", "standings", "zone_of"]
+
+
+def explain(store: SqliteStore, schedule: str, at: Instant | None, now: Instant) -> Explanation:
+    """Explain one schedule at any past or future instant; without one, the last and the next at which it is due.
+
+    A schedule that has been removed is explained from the ledger it has left. NotFound if none ever had the name.
+    """
+    return store.read(lambda tx: _explain(tx, find_any(tx, schedule), at, now))
+
+
+def _explain(tx: Tx, schedule: int, at: Instant | None, now: Instant) -> Explanation:
+    if at is not None:
+        case = read_case(tx, schedule, at, now)
+        meant = _meant(case)
+        return explain_instant(case if meant == at else read_case(tx, schedule, meant, now))
+    found = [
+        explain_instant(read_case(tx, schedule, instant, now))
+        for instant in last_and_next(tx, schedule, now)
+        if instant is not None
+    ]
+    case = read_case(tx, schedule, now, now)
+    sentence = " ".join(part.sentence for part in found)
+    if not found:
+        outlooks = read_outlooks(tx, [schedule], case.present) if case.ended_at is None else {}
+        ended = f"{case.name} has ended and was never due."
+        running = engines.look(tx, now).running
+        stands = standing_sentence(outlooks[schedule], case.present, running) if outlooks else ended
+        return Explanation(case.name, case.tz, None, (Check(None, stands),), stands)
+    return Explanation(case.name, case.tz, None, found[0].checks, sentence, tuple(found))
+
+
+def zone_of(store: SqliteStore, schedule: str, now: Instant) -> str:
+    """The zone in which people read and write the instants of a schedule, removed or not. NotFound."""
+    return store.read(lambda tx: read_case(tx, find_any(tx, schedule), now, now).tz)
+
+
+def _meant(case: Case) -> Instant:
+    """The instant that is asked about. People read and write whole seconds, and an interval is counted from a fraction
+    of one: where a whole second is asked for, an instant within it is meant."""
+    at, version = case.at, case.version
+    if at % SECOND or case.row is not None or version is None or version.chained:
+        return at
+    found = version.trigger.next_after(at - 1)
+    return found if found is not None and found < at + SECOND else at
+
+
+def standing(store: SqliteStore, schedule: str, now: Instant) -> str:
+    """Where one schedule stands, in one sentence that never shows a next run in the past. NotFound."""
+
+    def read(tx: Tx) -> str:
+        number = find_schedule(tx, schedule)
+        return standings(tx, [number], now)[number]
+
+    return store.read(read)
+
+
+def standings(tx: Tx, schedules: Sequence[int], now: Instant) -> dict[int, str]:
+    """The same for many schedules, by their ids, within a transaction of the caller's."""
+    present, running = read_present(tx, now), engines.look(tx, now).running
+    return {
+        number: standing_sentence(one, present, running)
+        for number, one in read_outlooks(tx, schedules, present).items()
+    }

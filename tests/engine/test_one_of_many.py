@@ -1,0 +1,150 @@
+"""One thing that cannot be planned, written or called stops nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from watchbell import Run, Watchbell, every
+from watchbell.core.plan import Plan
+from watchbell.core.policies import Retry
+from watchbell.errors import BadPolicy, StoreGone
+from watchbell.store import planning
+from watchbell.store.sqlite.lock import EngineLock
+from watchbell.testing import ManualClock, StepNode
+
+
+@pytest.mark.parametrize("priority", [10**30, -(10**20), float("nan"), "high", True])
+def test_a_priority_that_no_column_holds_is_refused(priority: object) -> None:
+    bell = Watchbell("sqlite://")
+    with pytest.raises(BadPolicy, match="priority is a whole number"):
+        bell.job(name="a", priority=priority)(lambda: None)
+    with pytest.raises(BadPolicy, match="priority is a whole number"):
+        bell.add_schedule("a", lambda: None, every("1m"), priority=priority)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), True, 0.5])
+def test_a_factor_that_is_no_number_to_count_with_is_refused(factor: float) -> None:
+    with pytest.raises(BadPolicy, match="factor"):
+        Retry(factor=factor)
+
+
+def test_S3_4_a_schedule_that_cannot_be_planned_is_set_aside_and_its_neighbours_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = ManualClock.at("2026-11-21T00:00:00Z")
+    bell = Watchbell("sqlite://", clock=clock)
+    ran: list[str] = []
+    for name in ("good", "bad", "fine"):
+        bell.add_schedule(name, bell.job(name=name)(lambda name=name: ran.append(name)), every("1m"))
+    node = StepNode(bell)
+    (bad,) = node.rows("SELECT id FROM schedule WHERE name = 'bad'")[0]
+    decide = planning.decide
+
+    def stumbles(batch: list[planning.Due], *rest: object) -> Plan:
+        if any(due.schedule == bad for due in batch):
+            raise OverflowError("int too big to convert")
+        return decide(batch, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(planning, "decide", stumbles)
+    node.advance("2m")
+    assert ran.count("good") == ran.count("fine") == 2
+    assert "bad" not in ran
+    assert node.rows("SELECT standing FROM schedule WHERE name = 'bad'") == [("set_aside",)]
+
+
+def test_text_that_utf8_has_no_form_for_is_kept_written_out() -> None:
+    clock = ManualClock.at("2026-11-21T00:00:00Z")
+    bell = Watchbell("sqlite://", clock=clock)
+    name = os.fsdecode(b"caf\xe9.txt")
+    ran: list[str] = []
+
+    @bell.schedule(every("1m"))
+    @bell.job
+    def reads(run: Run) -> None:
+        run.log("reading %s", name)
+        run.progress(1, message=name)
+        raise ValueError(f"cannot read {name}")
+
+    @bell.schedule(every("1m"), name="neighbour")
+    @bell.job
+    def good() -> None:
+        ran.append("good")
+
+    node = StepNode(bell)
+    node.advance("3m")
+    assert len(ran) == 3
+    errors = {row[0] for row in node.rows("SELECT error FROM occurrence WHERE state = 'failed'")}
+    assert errors == {r"ValueError: cannot read caf\udce9.txt"}
+    assert node.rows("SELECT count(*) FROM run_log WHERE text LIKE '%udce9%'") == [(3,)]
+    assert bell.audit().ok
+
+
+def test_a_database_that_is_deleted_under_a_running_engine_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    bell = Watchbell(str(tmp_path / "w.db"))
+    bell.add_job("a", 3600, lambda: None)
+    bell.start()
+    node = bell._node
+    assert node is not None
+    (tmp_path / "w.db").unlink()
+    assert node.join(20), "the engine goes on in a file that nobody will find"
+    assert isinstance(node.error, StoreGone)
+    assert "deleted or replaced" in str(node.error)
+
+
+def test_a_lock_whose_folder_was_removed_is_taken_anew_or_lost_to_who_was_faster(tmp_path: Path) -> None:
+    first, second = EngineLock(tmp_path / "w.db"), EngineLock(tmp_path / "w.db")
+    assert first.take()
+    assert not second.take()
+    shutil.rmtree(first.folder)
+    assert first.verify(), "nobody was faster"
+    assert not second.take()
+    shutil.rmtree(first.folder)
+    third = EngineLock(tmp_path / "w.db")
+    assert third.take()
+    assert not first.verify(), "somebody else holds what is at the path"
+    assert not first.held
+    for lock in (first, second, third):
+        lock.release()
+
+
+def test_a_lock_that_was_let_go_is_left_to_the_process_that_acts_already(tmp_path: Path) -> None:
+    lock = EngineLock(tmp_path / "w.db")
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert lock.take()
+    (lock.folder / "progress").write_bytes(
+        struct.pack("<QQ", other.pid, 1)
+    )  # it has taken over from a stalled engine
+    lock.move()  # which wakes, and turns once more before it finds its epoch gone
+    lock.let_go(other.pid)
+    assert not lock.take()
+    other.communicate(b"\n")
+    assert lock.take(), "it has ended without taking the lock"
+    lock.release()
+
+
+def test_a_hook_that_hangs_or_wants_to_leave_disturbs_nobody() -> None:
+    bell = Watchbell("sqlite://")
+    hang = threading.Event()
+    called = threading.Event()
+
+    @bell.on("engine.ready")
+    def leaves(about: object) -> None:
+        called.set()
+        raise SystemExit(3)
+
+    @bell.on("engine.stopped")
+    def hangs(about: object) -> None:
+        hang.wait()
+
+    bell.start()
+    assert called.wait(20)
+    bell.stop(grace="1s")
+    hang.set()

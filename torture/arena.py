@@ -1,0 +1,267 @@
+"""One database and what is done to it: engines that live for moments and die by SIGKILL, a second process that calls,
+and at the end one engine that is allowed to finish. Everything forks from here, so there is no thread here."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from watchbell import Watchbell
+from watchbell.core.policies import JobOptions, Retry, policies_from_json
+from watchbell.core.rates import parse_rate
+from watchbell.core.triggers import parse_trigger
+from watchbell.services.commands import Command
+from watchbell.services.schedules import Details, add_command_schedule
+from watchbell.store.sqlite import SqliteStore
+from watchbell.store.sqlite.open import open_store
+
+from . import ledger, sidelog
+from .caller import Caller, read_promises
+from .check import check
+from .history import History, Violation
+from .jobs import BY_HAND, build, log_of, shell_text, url_of
+from .plan import Cycle, Plan
+
+DRAIN_S = 30.0
+STAND_BY_S = 0.3
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Arena:
+    """Carries out one plan in one folder."""
+
+    def __init__(self, plan: Plan, folder: Path, told: Callable[[], None]) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._told = told
+        self._violations: list[Violation] = []
+        self._ended: dict[int, int] = {}
+        self._engines = 0
+        self._callers = 0
+        os.environ[sidelog.LOG_VARIABLE] = str(log_of(folder))
+        ctypes.CDLL(None).prctl(
+            _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0
+        )  # so that what engines leave is reaped here
+        build("sqlite://", plan)  # everything is imported before the first fork, and not again in each
+
+    def run(self) -> dict[str, object]:
+        """Everything, and what came of it."""
+        self._wait_for(self._fork(self._set_up))
+        caller = self._start_caller()
+        engine = self._start_engine()
+        for cycle in self._plan.cycles:
+            engine = self._live_and_die(cycle, engine)
+            if cycle.caller_dies:
+                self._kill(caller)
+                caller = self._start_caller()
+            self._told()
+        os.kill(caller, signal.SIGTERM)
+        self._wait_for(caller)
+        return self._judge(engine)
+
+    # --- processes ------------------------------------------------------------------------------------------------
+
+    def _fork(self, work: Callable[[], None], log: str | None = None) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if log is not None:
+                logging.basicConfig(
+                    filename=self._folder / log,
+                    format="%(asctime)s %(levelname)s %(message)s",
+                    level=logging.INFO,
+                )
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            with (self._folder / "errors.log").open("a") as file:
+                traceback.print_exc(file=file)
+        finally:
+            os._exit(code)
+
+    def _start_engine(self) -> int:
+        self._engines += 1
+        return self._fork(
+            lambda: build(url_of(self._folder), self._plan).run(), f"engine-{self._engines}.log"
+        )
+
+    def _start_caller(self) -> int:
+        self._callers += 1
+        number = self._callers
+        return self._fork(lambda: Caller(self._plan, self._folder, number).run())
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._ended[pid] = os.waitstatus_to_exitcode(status)
+
+    def _wait_for(self, pid: int, within_s: float = 60.0) -> int | None:
+        """The exit code; None if it is still there after that time."""
+        end = time.monotonic() + within_s
+        while pid not in self._ended and time.monotonic() < end:
+            self._reap()
+            if pid not in self._ended:
+                time.sleep(0.002)
+        return self._ended.get(pid)
+
+    def _kill(self, pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self._wait_for(pid)
+
+    # --- one cycle ------------------------------------------------------------------------------------------------
+
+    def _live_and_die(self, cycle: Cycle, engine: int) -> int:
+        following = None
+        if cycle.next_stands_by:
+            time.sleep(max(0.0, cycle.life_s - STAND_BY_S))
+            following = self._start_engine()
+            time.sleep(min(cycle.life_s, STAND_BY_S))
+        else:
+            time.sleep(cycle.life_s)
+        self._reap()
+        if engine in self._ended:
+            text = f"the engine ended by itself, with code {self._ended[engine]}, before it was killed; see engine-*.log"
+            self._violations.append(Violation("engine", text, time.time_ns() // 1000))
+        else:
+            sidelog.say_kill(os.environ[sidelog.LOG_VARIABLE], engine, cycle.number)
+            spawners = _children_of(engine) if cycle.spawner_first or cycle.spawner_last else []
+            doomed = [*spawners, engine] if cycle.spawner_first else [engine, *spawners]
+            for pid in doomed:
+                os.kill(pid, signal.SIGKILL)
+            self._wait_for(engine)
+        time.sleep(cycle.nobody_s)
+        return self._start_engine() if following is None else following
+
+    def _set_up(self) -> None:
+        """The database, with the commands; functions are declared by each engine."""
+        now = time.time_ns() // 1000
+        store = open_store(url_of(self._folder), now)
+        for work in self._plan.works:
+            if work.lane != "command":
+                continue
+            options = JobOptions(
+                timeout_us=None if work.timeout_s is None else int(work.timeout_s * 1e6),
+                retry=None if work.attempts is None else Retry(work.attempts, delay_us=100_000),
+                concurrency=work.limit,
+                rate=None if work.rate is None else parse_rate(work.rate),
+            )
+            given = {sidelog.LOG_VARIABLE: str(log_of(self._folder))}
+            add_command_schedule(
+                store,
+                work.name,
+                parse_trigger(work.trigger),
+                Command(shell=shell_text(work), env=given),
+                details=Details(policies_from_json(work.options), options=options),
+                now=now,
+                actor="torture",
+            )
+        store.close()
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _judge(self, engine: int) -> dict[str, object]:
+        bell: Watchbell = build(url_of(self._folder), self._plan)
+        for work in self._plan.works:
+            bell.pause(work.name)
+        bell.stop()
+        store = open_store(url_of(self._folder), time.time_ns() // 1000)
+        end = time.monotonic() + DRAIN_S
+        while (left := store.read(ledger.live)) and time.monotonic() < end:
+            time.sleep(0.05)
+        if left:
+            self._say("drain", f"{left} rows have not ended {DRAIN_S:g} s after every schedule was paused")
+        os.kill(engine, signal.SIGTERM)
+        code = self._wait_for(engine)
+        if code != 0:
+            self._say("exit", f"the last engine was stopped with SIGTERM and left with code {code}, not 0")
+        database = store.read(ledger.database_id)
+        if found := ledger.orphans(database):
+            self._say(
+                "orphans", f"processes of runs are still there after the last engine has stopped: {found}"
+            )
+        history = self._history()
+        ledger.read_into(history, store)
+        self._violations += check(history)
+        report = self._audit(store)
+        store.close()
+        ends: dict[str, int] = {}
+        for row in history.rows:
+            ends[row.state] = ends.get(row.state, 0) + 1
+        return {
+            "violations": [asdict(item) for item in self._violations],
+            "kills": [(kill.cycle, kill.wall_us) for kill in history.kills],
+            "occurrences": report,
+            "begun": sum(1 for record in history.records if record.phase == "begin"),
+            "ends": ends,
+            "attempts_lost": sum(1 for attempt in history.attempts if attempt.ending == "lost"),
+        }
+
+    def _history(self) -> History:
+        promises, errors = read_promises(self._folder)
+        for text in errors:
+            self._say("caller", f"the second process met an error: {text}")
+        records, kills = sidelog.read(log_of(self._folder))
+        works = self._plan.works
+        return History(
+            records=records,
+            kills=kills,
+            promises=promises,
+            of_schedule={work.name: work.together for work in works if work.together < 1000},
+            of_job={
+                **{work.name: work.limit for work in works if work.limit is not None},
+                **{name: limit for name, limit in BY_HAND.items() if limit is not None},
+            },
+        )
+
+    def _audit(self, store: SqliteStore) -> int:
+        report = ledger.audited(store, time.time_ns() // 1000)
+        for finding in report.findings:
+            self._say(finding.kind, finding.sentence, finding.due_at)
+        for unknown in report.unknown:
+            self._say("unknown", f"{unknown.schedule}: {unknown.why}")
+        for key, stored, real in report.gates:
+            self._say("gates", f"gate {key} says {stored} active, the ledger says {real}")
+        if not report.ok and not self._violations:
+            self._say("audit", f"the audit is not content: {json.dumps(report.to_json())}")
+        if (said := ledger.sound(store)) != "ok":
+            self._say("integrity", f"PRAGMA integrity_check says: {said}")
+        return report.occurrences
+
+    def _say(self, rule: str, sentence: str, at: int | None = None) -> None:
+        self._violations.append(Violation(rule, sentence, at))
+
+
+def _children_of(pid: int) -> list[int]:
+    """The direct children of a process: an engine has one, its spawner."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(entry.name))
+    return found
