@@ -29,9 +29,9 @@ from .caller import Caller, read_promises
 from .check import check
 from .history import History, Violation
 from .jobs import BY_HAND, build, log_of, shell_text, url_of
+from .patience import Patience
 from .plan import Cycle, Plan
 
-DRAIN_S = 30.0
 STAND_BY_S = 0.3
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -186,11 +186,7 @@ class Arena:
             bell.pause(work.name)
         bell.stop()
         store = open_store(url_of(self._folder), time.time_ns() // 1000)
-        end = time.monotonic() + DRAIN_S
-        while (left := store.read(ledger.live)) and time.monotonic() < end:
-            time.sleep(0.05)
-        if left:
-            self._say("drain", f"{left} rows have not ended {DRAIN_S:g} s after every schedule was paused")
+        self._drain(store)
         os.kill(engine, signal.SIGTERM)
         code = self._wait_for(engine)
         if code != 0:
@@ -216,6 +212,15 @@ class Arena:
             "ends": ends,
             "attempts_lost": sum(1 for attempt in history.attempts if attempt.ending == "lost"),
         }
+
+    def _drain(self, store: SqliteStore) -> None:
+        """Wait until every row has ended, for as long as rows move."""
+        patience = Patience()
+        while (standing := store.read(ledger.standing))[0]:
+            if (why := patience.ends(standing, time.monotonic())) is not None:
+                self._say("drain", f"every schedule is paused, and {standing[0]} rows have not ended: {why}")
+                return
+            time.sleep(0.05)
 
     def _history(self) -> History:
         promises, errors = read_promises(self._folder)

@@ -16,7 +16,7 @@ _ROWS = (
     "o.token_hash, o.start_at, o.claimed_at, o.began_at, o.key, o.into_id, o.origin FROM occurrence o "
     "JOIN job j ON j.id = o.job LEFT JOIN schedule s ON s.id = o.schedule ORDER BY o.id"
 )
-_LIVE = "('queued', 'held', 'claimed', 'running', 'retrying')"
+_LIVE = "('waiting', 'queued', 'held', 'claimed', 'running', 'retrying')"
 
 
 def read_into(history: History, store: SqliteStore) -> None:
@@ -50,9 +50,11 @@ def database_id(tx: Tx) -> str:
     return str(tx.value("SELECT value FROM meta WHERE key = 'database_id'"))
 
 
-def live(tx: Tx) -> int:
-    """How many rows have still to end, of those whose time has come."""
-    return int(tx.value(f"SELECT count(*) FROM occurrence WHERE state IN {_LIVE} OR state = 'waiting'"))
+def standing(tx: Tx) -> tuple[int, int]:
+    """How many rows have still to end, and how many claims these have had: neither stays as it is while rows move."""
+    sql = f"SELECT count(*), coalesce(sum(epoch), 0) FROM occurrence WHERE state IN {_LIVE}"
+    count, claims = tx.rows(sql)[0]
+    return int(count), int(claims)
 
 
 def sound(store: SqliteStore) -> str:
