@@ -88,7 +88,7 @@ def test_F33_who_waited_behind_the_write_that_failed_is_written_through_the_new_
     threads += [threading.Thread(target=put, args=(store, number)) for number in (2, 3, 4)]
     for thread in threads[1:]:
         thread.start()
-    while len(store._writer._waiting) < 3:
+    while len(store._writer._turns._waiting) < 3:
         threads[0].join(0.001)
     disk.fail("EIO on fsync", 1)
     go.set()

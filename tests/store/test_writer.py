@@ -56,7 +56,7 @@ class Group:
         for place, work in enumerate(works):
             threads.append(threading.Thread(target=call, args=(place, work)))
             threads[-1].start()
-            while len(store._writer._waiting) < place + 1:  # it has taken its place in the line
+            while len(store._writer._turns._waiting) < place + 1:  # it has taken its place in the line
                 threads[-1].join(0.001)
         go.set()
         for thread in (leader, *threads):

@@ -19,13 +19,12 @@ from ..core.wallclock import zone_info
 from ..engine.hooks import Hooks
 from ..engine.sources import Reading, Source, Sources
 from ..errors import BadConfiguration, Conflict
+from ..store.base import Store
+from ..store.open import open_store
 from ..store.runs import Wish, enqueue, request_cancel
 from ..store.schedules.catalog import Catalog
 from ..store.schedules.put import Doer, find_job
 from ..store.schedules.sources import Reconciled
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.open import open_store
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from . import checks
 from .control import ACTOR, AsyncControl, T, aside
@@ -83,7 +82,7 @@ class Watchbell(Declaring, AsyncControl):
         self._declared = Declarations(app, self._clock.wall_us() if revision is None else revision)
         self._hooks = Hooks()
         self._sources = Sources(self._clock, self._hooks, tz)
-        self._store: SqliteStore | None = None
+        self._store: Store | None = None
         self._node: Node | None = None
         self._engine = EngineOptions(keep=keep_of(keep))
         self._lock = threading.RLock()
@@ -187,7 +186,7 @@ class Watchbell(Declaring, AsyncControl):
 
     # --- the house ----------------------------------------------------------------------------------------------------
 
-    def _open(self) -> SqliteStore:
+    def _open(self) -> Store:
         """The database, opened on first use, with everything declared written to it."""
         with self._lock:
             if self._store is not None and self._pid != os.getpid():
@@ -197,21 +196,17 @@ class Watchbell(Declaring, AsyncControl):
                 )
             if self._store is None:
                 self._store, self._pid = open_store(self._url, self._now()), os.getpid()
-                self._sources.attach(self._store, lambda: poke(self._path))
+                self._sources.attach(self._store, self._store.poke)
             if self._declared.dirty:
                 self._declare(self._store)
             return self._store
-
-    @property
-    def _path(self) -> Any:
-        return None if self._store is None else self._store.path
 
     def _declared_more(self) -> None:
         """Something was declared while the engine runs: it counts from now on, and not only from the next use."""
         if self._node is not None and self._node.alive():
             self._open()
 
-    def _declare(self, store: SqliteStore) -> None:
+    def _declare(self, store: Store) -> None:
         declared = self._declared
         with declared.lock:
             declared.dirty = False
@@ -232,11 +227,11 @@ class Watchbell(Declaring, AsyncControl):
         if counts["added"] or counts["changed"]:
             _log.info("declared: %d added, %d changed, %d unchanged", counts["added"], counts["changed"],
                       counts["unchanged"])  # fmt: skip
-        poke(store.path)
+        store.poke()
         if self._node is not None:
             self._node.wake()
 
-    def _parts(self, store: SqliteStore) -> Parts:
+    def _parts(self, store: Store) -> Parts:
         from .compose import Parts
 
         return Parts(
@@ -294,8 +289,8 @@ class Watchbell(Declaring, AsyncControl):
         database is in memory), or that of another."""
         if self._node is not None and not self._node.standing_by:
             self._node.wake()
-        else:
-            poke(self._path)
+        elif self._store is not None:
+            self._store.poke()
         return change
 
     def _run_state(self, run: int) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..engine.handlers import Handlers
     from ..engine.hooks import Hooks
     from ..engine.sources import Sources
-    from ..store.sqlite import SqliteStore
+    from ..store.base import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Parts:
     """What an application brings into its node."""
 
     clock: Clock
-    store: SqliteStore
+    store: Store
     handlers: Handlers
     hooks: Hooks
     sources: Sources

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..services.runs import Pages, RunNow
     from ..services.schedule_views import Changed, SchedulePage
     from ..services.status import StatusView
+    from ..store.base import Store
     from ..store.schedules.sources import Reconciled
-    from ..store.sqlite import SqliteStore
 
 ACTOR = "application"
 MOST = 1000  # of a page
@@ -45,7 +45,7 @@ def _named(**names: object) -> None:
 class Control:
     """The part of `Watchbell` that is asked and ordered, synchronously."""
 
-    def _open(self) -> SqliteStore:
+    def _open(self) -> Store:
         raise AssertionError("Watchbell has it")
 
     def _now(self) -> int:

@@ -34,12 +34,12 @@ from ..executors.exits import not_started, outcome_of
 from ..executors.holding import SHUTDOWN, Live, after_asking
 from ..executors.orphans import start_time
 from ..store import claims, nodes, runs, settling
+from ..store.base import Store
 from ..store.nodes import NodeInfo
+from ..store.open import open_store
 from ..store.planning import Planner
 from ..store.schedules import put as schedules
 from ..store.schedules.catalog import Catalog
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.open import open_store
 from ..store.tokens import Tokens
 from ..store.tx import Tx
 from .through import Through
@@ -66,7 +66,7 @@ def exec_command(url: str, command: Sequence[str], name: str | None = None) -> i
 class _Recorded:
     """One process, one run."""
 
-    def __init__(self, store: SqliteStore, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._catalog = Catalog()

@@ -21,8 +21,8 @@ from ..core.instants import DAY, HOUR, MINUTE, SECOND, to_text
 from ..core.policies import Retry
 from ..core.retry import wait_us
 from ..store import deliveries
+from ..store.base import Store
 from ..store.deliveries import Delivered, Taken
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 
 BATCH = 20
@@ -48,7 +48,7 @@ class Alerter:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
         clock: Clock,
         draw: Callable[[], float],
         senders: Mapping[str, Sender] = SENDERS,

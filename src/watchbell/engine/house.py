@@ -11,8 +11,8 @@ from ..core.outcome import Ending, Outcome
 from ..core.retention import Keep
 from ..core.text import storable
 from ..executors.base import Executor
+from ..store.base import Store
 from ..store.schedules.catalog import Catalog
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .desk import Desk, Slots
 from .handlers import Handlers
@@ -24,7 +24,7 @@ class House:
     """What the loops of one node share: the seams to the world and the node's own tables."""
 
     clock: Clock
-    store: SqliteStore
+    store: Store
     handlers: Handlers
     hooks: Hooks
     slots: Slots

@@ -29,11 +29,10 @@ from ..errors import (
 )
 from ..executors.base import Executor, Report, Sink
 from ..store import nodes
+from ..store.base import Listening, Store
 from ..store.nodes import NodeInfo
-from ..store.sqlite import SqliteStore
 from ..store.sqlite.lock import EngineLock
 from ..store.sqlite.reserve import Reserve
-from ..store.sqlite.wake import Listener
 from .alerter import Alerter
 from .bell import LOOK_US, Bell
 from .desk import Slots
@@ -97,7 +96,7 @@ class Node:
         self._thread = threading.Thread(target=self._live, name="watchbell-engine", daemon=True)
 
     @property
-    def store(self) -> SqliteStore:
+    def store(self) -> Store:
         """The node's database."""
         return self.house.store
 
@@ -299,13 +298,11 @@ class Node:
             house.handlers.names(),
         )
 
-    def _listen(self) -> Listener | None:
+    def _listen(self) -> Listening | None:
         """Hear of what other processes write. Without it the engine looks by itself, every quarter of a second."""
-        if self.store.path is None:
-            return None
         try:
-            return Listener(self.store.path, self.wake)
-        except OSError as error:
+            return self.store.listen(self.wake)
+        except (OSError, StoreError) as error:
             _log.warning("engine.deaf: nobody can wake this engine (%s); it looks four times a second", error)
             return None
 

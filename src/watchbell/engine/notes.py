@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ..clock import Clock
+from ..store.base import Store
 from ..store.claims import ATTEMPT_LINES
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 
 LOG_LIMIT = 256 * 1024
@@ -33,7 +33,7 @@ class _Log:
 class Notes:
     """The sink of every executor of a node."""
 
-    def __init__(self, clock: Clock, store: SqliteStore, dirty: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, store: Store, dirty: Callable[[], None]) -> None:
         self._clock = clock
         self._store = store
         self._dirty = dirty

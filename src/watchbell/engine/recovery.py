@@ -12,6 +12,7 @@ from ..core.claim import Claim
 from ..core.instants import human_age, to_text
 from ..executors.orphans import end_orphans, start_time
 from ..store import claims, gates, nodes, settling
+from ..store.base import of_sqlite
 from ..store.nodes import NodeInfo
 from ..store.planning import LIVE_ROWS, Planner
 from ..store.schedules.catalog import Catalog
@@ -76,7 +77,8 @@ def take_over(house: House, info: NodeInfo, *, proven_dead: bool, folder: Path |
 
 def _look_over(house: House, folder: Path) -> None:
     """StoreCorrupt if the database is damaged, or has lost what was committed to it."""
-    if not soundness.look(house.store):
+    file = of_sqlite(house.store)
+    if file is not None and not soundness.look(file):
         _log.info(
             "engine.checked: the database is too large to be checked whole at a start; `watchbell database check` does"
         )

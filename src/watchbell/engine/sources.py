@@ -13,10 +13,10 @@ from ..clock import Clock
 from ..core.alert import Happening
 from ..errors import Conflict, StoreError
 from ..store import alerts
+from ..store.base import Store
 from ..store.schedules.catalog import Catalog
 from ..store.schedules.put import Doer, ScheduleSpec
 from ..store.schedules.sources import Reconciled, note_failure, note_success, reconcile
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .hooks import Hooks
 
@@ -52,9 +52,9 @@ class Sources:
         self._busy = threading.Lock()
         self._catalog = Catalog()
         self._changed: Callable[[], None] = lambda: None
-        self._store: SqliteStore | None = None
+        self._store: Store | None = None
 
-    def attach(self, store: SqliteStore, changed: Callable[[], None]) -> None:
+    def attach(self, store: Store, changed: Callable[[], None]) -> None:
         """Read into this database, and call `changed` after something has changed."""
         self._store, self._changed = store, changed
 

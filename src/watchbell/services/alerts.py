@@ -16,10 +16,9 @@ from ..core.channel_options import check_options, shown_options
 from ..core.definition import canonical
 from ..errors import BadInput, Conflict, NotFound
 from ..store import listing, outbox
+from ..store.base import Store
 from ..store.journal import record
 from ..store.revision import raise_catalog
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from .moments import utc
 from .schedule_views import unknown_schedule
@@ -152,7 +151,7 @@ class AlertLog:
         return {"items": [item.to_json() for item in self.items], "next": self.next}
 
 
-def add(store: SqliteStore, rule: NewRule, *, now: int, actor: str) -> RuleView:
+def add(store: Store, rule: NewRule, *, now: int, actor: str) -> RuleView:
     """Write a rule. BadInput says what cannot be meant, NotFound that the schedule is not there, Conflict that the same
     rule is in force."""
     events = _events(rule.events)
@@ -179,16 +178,16 @@ def add(store: SqliteStore, rule: NewRule, *, now: int, actor: str) -> RuleView:
         return made
 
     made = store.write(work)
-    poke(store.path)
+    store.poke()
     return _rule(store, made)
 
 
-def list_rules(store: SqliteStore) -> Rules:
+def list_rules(store: Store) -> Rules:
     """All rules in force."""
     return Rules(tuple(_rule_view(row) for row in store.read(outbox.rules)))
 
 
-def remove(store: SqliteStore, rule: int, *, now: int, actor: str) -> str:
+def remove(store: Store, rule: int, *, now: int, actor: str) -> str:
     """End a rule; returns a sentence. NotFound."""
 
     def work(tx: Tx) -> None:
@@ -198,11 +197,11 @@ def remove(store: SqliteStore, rule: int, *, now: int, actor: str) -> str:
         record(tx, now, actor, "alert.rule_removed", f"rule {rule}")
 
     store.write(work)
-    poke(store.path)
+    store.poke()
     return f"The alert rule {rule} is removed; what it has told stays in `watchbell alert log`."
 
 
-def test(store: SqliteStore, rule: int, *, now: int, actor: str) -> AlertView:
+def test(store: Store, rule: int, *, now: int, actor: str) -> AlertView:
     """Put a test alert into the outbox; an engine delivers it like any other. NotFound."""
 
     def work(tx: Tx) -> int:
@@ -214,11 +213,11 @@ def test(store: SqliteStore, rule: int, *, now: int, actor: str) -> AlertView:
         return outbox.raise_test(tx, found[0], text, now)
 
     made = store.write(work)
-    poke(store.path)
+    store.poke()
     return _alert_view(store.read(lambda tx: outbox.alerts(tx, None, 1, made))[0])
 
 
-def log(store: SqliteStore, *, before: int | None = None, limit: int = 50) -> AlertLog:
+def log(store: Store, *, before: int | None = None, limit: int = 50) -> AlertLog:
     """The newest alerts with the tries to deliver each."""
     many = max(1, min(limit, 1000))
     rows = store.read(lambda tx: outbox.alerts(tx, before, many + 1))
@@ -226,7 +225,7 @@ def log(store: SqliteStore, *, before: int | None = None, limit: int = 50) -> Al
     return AlertLog(items, items[-1].id if len(rows) > many else None)
 
 
-def _rule(store: SqliteStore, rule: int) -> RuleView:
+def _rule(store: Store, rule: int) -> RuleView:
     return _rule_view(store.read(lambda tx: outbox.rules(tx, rule))[0])
 
 

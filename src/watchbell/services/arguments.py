@@ -13,8 +13,8 @@ from typing import Any
 from ..core.definition import canonical
 from ..errors import BadArguments
 from ..store import listing
+from ..store.base import Store
 from ..store.schedules.put import find_job
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -98,7 +98,7 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, _TYPES.get(kind, (object,)))
 
 
-def read_for(store: SqliteStore, job: str, pairs: Iterable[str]) -> dict[str, Any]:
+def read_for(store: Store, job: str, pairs: Iterable[str]) -> dict[str, Any]:
     """Arguments for the job of that name from `name=value` texts, read by its signature; as JSON where it has none."""
 
     def signature(tx: Tx) -> str | None:

@@ -17,10 +17,10 @@ from ..core.audit.stuck import stuck
 from ..core.instants import to_text
 from ..errors import WatchbellError
 from ..store import evidence, listing
+from ..store.base import Store
 from ..store.evidence import Ask, Place
 from ..store.retention.rolled import read_closed
 from ..store.schedules.put import find_schedule
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .moments import many
 
@@ -142,7 +142,7 @@ class _Tally:
 
 
 def audit(
-    store: SqliteStore,
+    store: Store,
     *,
     now: int,
     from_at: int | None = None,
@@ -226,7 +226,7 @@ def _first_windows(windows: Iterable[Window], judged: set[int]) -> list[Window]:
     return first
 
 
-def _judge_closed(store: SqliteStore, ask: Ask, windows: Iterable[Window], tally: _Tally) -> None:
+def _judge_closed(store: Store, ask: Ask, windows: Iterable[Window], tally: _Tally) -> None:
     """What retention has removed, by its totals."""
 
     def read(tx: Tx) -> list[Closed]:
@@ -245,7 +245,7 @@ def _judge_closed(store: SqliteStore, ask: Ask, windows: Iterable[Window], tally
             tally.add(finding)
 
 
-def _stuck(store: SqliteStore, present: Present, only: int | None, tally: _Tally) -> None:
+def _stuck(store: Store, present: Present, only: int | None, tally: _Tally) -> None:
     after = 0
     full = store.read(lambda tx: evidence.full_lanes(tx, present))
     while True:

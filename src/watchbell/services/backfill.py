@@ -11,12 +11,11 @@ from ..core.instants import to_text
 from ..core.states import LIVE, NEVER_RAN, State
 from ..errors import BadInput, Conflict, NotFound
 from ..store import listing, reopening
+from ..store.base import Store
 from ..store.reopening import Candidate, Candidates
 from ..store.runs import Wish, enqueue
 from ..store.schedules.catalog import Catalog
 from ..store.schedules.put import Doer
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from .moments import many, utc
 from .runs import RunNow, run_id
@@ -86,7 +85,7 @@ class Backfilled:
 
 
 def backfill(
-    store: SqliteStore, name: str, stretch: Stretch, *, dry_run: bool = False, now: int, actor: str
+    store: Store, name: str, stretch: Stretch, *, dry_run: bool = False, now: int, actor: str
 ) -> Backfilled:
     """Reopen what never ran, oldest first; say only how many it would be with `dry_run`.
 
@@ -122,7 +121,7 @@ def backfill(
 
     done = store.read(work) if dry_run else store.write(work)
     if done.runs:
-        poke(store.path)
+        store.poke()
     return done
 
 
@@ -188,7 +187,7 @@ def _by_hand(tx: Tx, schedule: int, one: Candidate, doer: Doer) -> int:
     return made
 
 
-def retry_run(store: SqliteStore, run: str | int, *, now: int, actor: str) -> RunNow:
+def retry_run(store: Store, run: str | int, *, now: int, actor: str) -> RunNow:
     """Run once more what has ended: what never ran is reopened, what ran gets a run by hand with the same arguments that
     points at it. NotFound; Conflict while it is not over, and where its schedule's overlap policy forbids it now."""
     number = run_id(run)
@@ -208,7 +207,7 @@ def retry_run(store: SqliteStore, run: str | int, *, now: int, actor: str) -> Ru
         return _again(tx, number, row, doer)
 
     done = store.write(work)
-    poke(store.path)
+    store.poke()
     return done
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import Clock
-from ..store.sqlite import SqliteStore
+from ..store.base import Store
 
 __all__ = ["Check", "Level", "Patient", "broken", "ok", "warning"]
 
@@ -68,7 +68,7 @@ class Patient:
     folder: Path
     environment: Mapping[str, str]
     quick: bool = False
-    store: SqliteStore | None = None
+    store: Store | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -77,7 +77,7 @@ class Patient:
         return self.clock.wall_us()
 
     @property
-    def db(self) -> SqliteStore:
+    def db(self) -> Store:
         """The open database."""
         assert self.store is not None
         return self.store

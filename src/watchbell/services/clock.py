@@ -8,14 +8,13 @@ from typing import Any
 from ..clock import Clock
 from ..core.clock_trust import TRUSTED, ClockStanding, Trust
 from ..core.instants import human_duration, to_text
+from ..store.base import Store
 from ..store.clocks import repair, trust, zones
 from ..store.clocks.repair import Repair
 from ..store.clocks.zone_version import zone_data_version
 from ..store.journal import record
 from ..store.revision import raise_catalog
 from ..store.schedules.catalog import Catalog
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from .clock_standing import ClockTrust, trust_of
 from .moments import many, utc
@@ -83,7 +82,7 @@ class ClockView:
         }
 
 
-def clock(store: SqliteStore, reading: Clock) -> ClockView:
+def clock(store: Store, reading: Clock) -> ClockView:
     """What the clock shows and has done."""
     wall, boot, mono = reading.wall_us(), reading.boot_ns() // 1000, reading.mono_ns() // 1000
 
@@ -120,7 +119,7 @@ class Confirmed:
         return {"changed": self.changed, "sentence": self.sentence}
 
 
-def confirm(store: SqliteStore, *, now: int, actor: str) -> Confirmed:
+def confirm(store: Store, *, now: int, actor: str) -> Confirmed:
     """Say that the clock is right: planning goes on, and what is held is planned like everything that was missed. It is
     recorded by whom."""
 
@@ -134,7 +133,7 @@ def confirm(store: SqliteStore, *, now: int, actor: str) -> Confirmed:
         return found, held
 
     found, held = store.write(write)
-    poke(store.path)
+    store.poke()
     if found.standing is ClockStanding.TRUSTED:
         return Confirmed(False, "The clock is not in doubt; there is nothing to confirm.")
     rest = f" {many(held, 'occurrence')} that were held are planned now." if held else ""
@@ -186,7 +185,7 @@ class Repaired:
         }
 
 
-def repair_clock(store: SqliteStore, *, now: int, actor: str, apply: bool) -> Repaired:
+def repair_clock(store: Store, *, now: int, actor: str, apply: bool) -> Repaired:
     """Move back the cursors that stand in the future, over what never ran there; only with `apply`, and recorded."""
     schedules = store.read(lambda tx: repair.ahead(tx, now))
     whole = Repair()
@@ -203,11 +202,11 @@ def repair_clock(store: SqliteStore, *, now: int, actor: str, apply: bool) -> Re
             raise_catalog(tx)
 
         store.write(finish)
-        poke(store.path)
+        store.poke()
     return Repaired(not apply, whole)
 
 
-def _repair_some(store: SqliteStore, catalog: Catalog, some: list[int], now: int, apply: bool) -> Repair:
+def _repair_some(store: Store, catalog: Catalog, some: list[int], now: int, apply: bool) -> Repair:
     if apply:
         return store.write(lambda tx: repair.carry_out(tx, catalog, some, now))
     return store.read(lambda tx: repair.look(tx, catalog, some, now))

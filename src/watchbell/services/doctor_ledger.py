@@ -9,7 +9,6 @@ from ..core.triggers import Interval
 from ..core.wallclock import zone_rules
 from ..errors import WatchbellError
 from ..store import listing
-from ..store.sqlite.wake import poke
 from ..store.tx import Row, Tx
 from . import engines
 from .audit import audit
@@ -142,7 +141,7 @@ def overdue(patient: Patient) -> Check:
 
 def wake(patient: Patient) -> str:
     """Have the engine look at once."""
-    poke(patient.path)
+    patient.db.poke()
     return "The engine was told to look at once."
 
 

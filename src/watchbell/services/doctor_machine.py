@@ -12,6 +12,7 @@ from ..config import reading
 from ..core.instants import MINUTE, human_age, human_duration
 from ..errors import WatchbellError
 from ..store.clocks import trust
+from ..store.base import of_sqlite
 from ..store.sqlite import SqliteStore, lock, refuse_network_file_system, soundness
 from ..store.sqlite.migrate import check as schema_of
 from ..store.sqlite.migrate import newest
@@ -97,7 +98,9 @@ def database(patient: Patient) -> Check:
 def soundness_(patient: Patient) -> Check:
     """The structure of the file."""
     try:
-        whole = soundness.look(patient.db, SOUND_US if patient.quick else None)
+        file = of_sqlite(patient.db)
+        assert file is not None
+        whole = soundness.look(file, SOUND_US if patient.quick else None)
     except WatchbellError as error:
         return broken("soundness", _sentence(error), "`watchbell restore FILE` puts a backup in its place.")
     if not whole:

@@ -13,8 +13,8 @@ from ..core.policies import Policies, policies_from_json, to_json
 from ..core.triggers import Interval, Trigger
 from ..errors import NeverMatches
 from ..store import listing
+from ..store.base import Store
 from ..store.schedules.put import ScheduleSpec
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .moments import UTC, due
 from .previews import read_trigger
@@ -96,7 +96,7 @@ class Look:
         }
 
 
-def present(store: SqliteStore, name: str) -> Present:
+def present(store: Store, name: str) -> Present:
     """How a schedule stands. NotFound with the nearest names."""
 
     def work(tx: Tx) -> Present:
@@ -109,7 +109,7 @@ def present(store: SqliteStore, name: str) -> Present:
     return store.read(work)
 
 
-def look(store: SqliteStore, name: str, change: Change, *, now: int) -> Look:
+def look(store: Store, name: str, change: Change, *, now: int) -> Look:
     """What an edit would do; writes nothing, and raises what the edit would raise: NotFound, BadTrigger, BadPolicy …"""
 
     def work(tx: Tx) -> Look:

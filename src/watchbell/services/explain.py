@@ -8,17 +8,17 @@ from ..core.explain import Check, Explanation, explain_instant
 from ..core.explain.case import Case
 from ..core.explain.outlook import standing_sentence
 from ..core.instants import SECOND, Instant
+from ..store.base import Store
 from ..store.case import find_any, last_and_next, read_case, read_outlooks
 from ..store.evidence import read_present
 from ..store.schedules.put import find_schedule
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from . import engines
 
 __all__ = ["Check", "Explanation", "explain", "standing", "standings", "zone_of"]
 
 
-def explain(store: SqliteStore, schedule: str, at: Instant | None, now: Instant) -> Explanation:
+def explain(store: Store, schedule: str, at: Instant | None, now: Instant) -> Explanation:
     """Explain one schedule at any past or future instant; without one, the last and the next at which it is due.
 
     A schedule that has been removed is explained from the ledger it has left. NotFound if none ever had the name.
@@ -47,7 +47,7 @@ def _explain(tx: Tx, schedule: int, at: Instant | None, now: Instant) -> Explana
     return Explanation(case.name, case.tz, None, found[0].checks, sentence, tuple(found))
 
 
-def zone_of(store: SqliteStore, schedule: str, now: Instant) -> str:
+def zone_of(store: Store, schedule: str, now: Instant) -> str:
     """The zone in which people read and write the instants of a schedule, removed or not. NotFound."""
     return store.read(lambda tx: read_case(tx, find_any(tx, schedule), now, now).tz)
 
@@ -62,7 +62,7 @@ def _meant(case: Case) -> Instant:
     return found if found is not None and found < at + SECOND else at
 
 
-def standing(store: SqliteStore, schedule: str, now: Instant) -> str:
+def standing(store: Store, schedule: str, now: Instant) -> str:
     """Where one schedule stands, in one sentence that never shows a next run in the past. NotFound."""
 
     def read(tx: Tx) -> str:

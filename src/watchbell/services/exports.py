@@ -18,8 +18,8 @@ from ..core.triggers import Trigger
 from ..core.triggers.cron import MACROS
 from ..core.triggers.cron_trigger import Cron
 from ..store import listing
+from ..store.base import Store
 from ..store.listing import ScheduleRow, Sought
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .crontab_files import Accounts
 from .previews import read_trigger
@@ -68,7 +68,7 @@ class _Line:
 
 
 def export(
-    store: SqliteStore, names: Sequence[str], *, zone: str, system: bool = False, accounts: Accounts
+    store: Store, names: Sequence[str], *, zone: str, system: bool = False, accounts: Accounts
 ) -> Exported:
     """These schedules, or all of them, as a crontab; `zone` is the one that cron is in, `system` writes the user column.
     NotFound."""

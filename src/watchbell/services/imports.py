@@ -17,10 +17,9 @@ from ..core.policies import Policies
 from ..core.triggers import cron
 from ..core.triggers.cron_trigger import Cron
 from ..errors import BadDeclaration, NotFound
+from ..store.base import Store
 from ..store.schedules import imports
 from ..store.schedules.put import Doer
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from .commands import Command, checked
 from .crontab_files import Account, Accounts
@@ -106,7 +105,7 @@ class Plan:
 
 
 def propose(
-    store: SqliteStore | None,
+    store: Store | None,
     crontab: Crontab,
     *,
     zone: str,
@@ -224,7 +223,7 @@ class Applied:
 
 
 def apply(
-    store: SqliteStore, plan: Plan, origin: str, *, policies: Policies = Policies(), now: int, actor: str
+    store: Store, plan: Plan, origin: str, *, policies: Policies = Policies(), now: int, actor: str
 ) -> Applied:
     """Add what a plan calls new, all in one transaction. Conflict if a name was taken meanwhile; then nothing is added."""
     unchanged = len(plan.items) - len(plan.new)
@@ -247,7 +246,7 @@ def apply(
         return batch
 
     batch = store.write(work)
-    poke(store.path)
+    store.poke()
     return Applied(batch, tuple(one.name for one in plan.new), unchanged)
 
 
@@ -284,7 +283,7 @@ class Batch:
         }
 
 
-def batches(store: SqliteStore) -> list[Batch]:
+def batches(store: Store) -> list[Batch]:
     """Every import, newest first."""
     return [Batch(*row) for row in store.read(imports.batches)]
 
@@ -313,7 +312,7 @@ class Undone:
         return {"batch": self.batch, **removed, "sentence": self.sentence}
 
 
-def undo(store: SqliteStore, batch: int | None, *, now: int, actor: str) -> Undone:
+def undo(store: Store, batch: int | None, *, now: int, actor: str) -> Undone:
     """Remove every schedule that came with a batch, all in one transaction; None is the newest. NotFound."""
 
     def work(tx: Tx) -> Undone:
@@ -332,5 +331,5 @@ def undo(store: SqliteStore, batch: int | None, *, now: int, actor: str) -> Undo
         return Undone(wanted, tuple(row[1] for row in rows), edited)
 
     done = store.write(work)
-    poke(store.path)
+    store.poke()
     return done

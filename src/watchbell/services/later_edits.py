@@ -8,11 +8,10 @@ from ..core.instants import human_ago, to_text
 from ..core.triggers import Interval
 from ..errors import BadInput
 from ..store import listing
+from ..store.base import Store
 from ..store.journal import record
 from ..store.schedules.pending import drop_edit, edit_of, put_edit
 from ..store.schedules.put import Doer, ScheduleSpec, content_of
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from .schedule_views import Changed, unknown_schedule
 from .schedule_writes import refuse_past
@@ -21,7 +20,7 @@ Wishes = Callable[[Tx], tuple[int, ScheduleSpec, ScheduleSpec]]
 """Gives a schedule's number, how it stands, and how it is wished."""
 
 
-def edit_later(store: SqliteStore, name: str, at: int, wishes: Wishes, doer: Doer) -> Changed:
+def edit_later(store: Store, name: str, at: int, wishes: Wishes, doer: Doer) -> Changed:
     """Have an edit take effect at an instant that is ahead. It takes the place of the one that waits, if one does.
     BadInput for an instant that has passed, and for what is no part of a version."""
     now = doer.now
@@ -53,11 +52,11 @@ def edit_later(store: SqliteStore, name: str, at: int, wishes: Wishes, doer: Doe
         return True, f"{name} is changed from {to_text(at)} on; until then it stays as it is.{tail}"
 
     changed, sentence = store.write(work)
-    poke(store.path)
+    store.poke()
     return Changed(name, changed, sentence)
 
 
-def take_back(store: SqliteStore, name: str, *, now: int, actor: str) -> Changed:
+def take_back(store: Store, name: str, *, now: int, actor: str) -> Changed:
     """Drop the edit that waits. NotFound."""
 
     def work(tx: Tx) -> int | None:
@@ -72,7 +71,7 @@ def take_back(store: SqliteStore, name: str, *, now: int, actor: str) -> Changed
         return waits.at
 
     at = store.write(work)
-    poke(store.path)
+    store.poke()
     if at is None:
         return Changed(name, False, f"{name} has no edit that waits; nothing was changed.")
     return Changed(name, True, f"The edit of {name} that was to apply from {to_text(at)} is taken back.")

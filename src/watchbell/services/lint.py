@@ -12,8 +12,8 @@ from ..core.policies import Policies
 from ..core.triggers import Trigger
 from ..errors import BadTrigger, NotFound, WatchbellError
 from ..store import listing
+from ..store.base import Store
 from ..store.schedules.catalog import policies_of
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .previews import neither, read_rule, read_trigger
 
@@ -54,12 +54,12 @@ def of_new(trigger: Trigger, policies: Policies, zone: str, now: int) -> tuple[F
     return lint(Subject(trigger.bound(zone, now), now, policies, zone_was_named=bool(trigger.zones())))
 
 
-def of_schedules(store: SqliteStore, names: Sequence[str], *, now: int) -> list[Linted]:
+def of_schedules(store: Store, names: Sequence[str], *, now: int) -> list[Linted]:
     """About these schedules; about all of them, and the crowd that they make, where none is named. NotFound."""
     return store.read(lambda tx: _read(tx, names, now))
 
 
-def is_schedule(store: SqliteStore, name: str) -> bool:
+def is_schedule(store: Store, name: str) -> bool:
     """Whether there is a schedule of that name."""
     return store.read(lambda tx: listing.schedule_by_name(tx, name)) is not None
 

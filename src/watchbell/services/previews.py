@@ -24,8 +24,8 @@ from ..core.triggers import (
 from ..core.wallclock import zone_info
 from ..errors import BadInput, BadTrigger, NotFound, WatchbellError
 from ..store import listing
+from ..store.base import Store
 from ..store.schedules.catalog import policies_of, spread_in, trigger_of
-from ..store.sqlite import SqliteStore
 from .moments import UTC, due, utc
 
 MOST = 10_000
@@ -121,7 +121,7 @@ def of_rule(trigger: Trigger, *, after: int, count: int, tz: str | None = None) 
 
 
 def of_schedule(
-    store: SqliteStore, name: str, *, after: int, count: int, tz: str | None = None
+    store: Store, name: str, *, after: int, count: int, tz: str | None = None
 ) -> Preview | None:
     """The next `count` instants of a schedule behind `after`; None if there is no schedule of that name."""
     row = store.read(lambda tx: listing.schedule_by_name(tx, name))

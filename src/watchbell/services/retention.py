@@ -8,9 +8,9 @@ from typing import Any
 from ..core.instants import duration_text
 from ..core.retention import Keep
 from ..core.sizes import size_text
+from ..store.base import Store
 from ..store.journal import record
 from ..store.retention.passes import Done, last_pass
-from ..store.sqlite import SqliteStore
 from ..store.tx import Tx
 from .moments import many, utc
 
@@ -79,7 +79,7 @@ class WouldGo:
         }
 
 
-def look(store: SqliteStore, keep: Keep, *, now: int) -> WouldGo:
+def look(store: Store, keep: Keep, *, now: int) -> WouldGo:
     """What would go; nothing is written."""
     from ..store.retention import old  # the status asks this room what went last, and needs no more of it
 
@@ -87,7 +87,7 @@ def look(store: SqliteStore, keep: Keep, *, now: int) -> WouldGo:
     return WouldGo(keep, *found)
 
 
-def carry_out(store: SqliteStore, keep: Keep, *, now: int, actor: str) -> Removed:
+def carry_out(store: Store, keep: Keep, *, now: int, actor: str) -> Removed:
     """Remove what is old enough, in the same small steps as the engine takes; an engine may go on beside it."""
     from ..store.retention.housekeeping import Housekeeping
 

@@ -15,12 +15,11 @@ from ..core.instants import human_duration
 from ..core.states import TERMINAL, State
 from ..errors import BadInput, NotFound, WaitedTooLong
 from ..store import ledger, listing, rates
+from ..store.base import Store
 from ..store.ledger import Wanted
 from ..store.runs import Wish, enqueue, request_cancel
 from ..store.schedules.catalog import Catalog
 from ..store.schedules.put import Doer, find_job
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from . import arguments
 from .moments import UTC, utc
@@ -162,7 +161,7 @@ def run_id(text: str | int) -> int:
     return int(match[1])
 
 
-def run_now(store: SqliteStore, name: str, ask: Ask = Ask(), *, now: int, actor: str) -> RunNow:
+def run_now(store: Store, name: str, ask: Ask = Ask(), *, now: int, actor: str) -> RunNow:
     """Ask for a run of a schedule, or of a job where no schedule has that name. It begins where an engine runs.
 
     Raises NotFound, BadArguments, KeyTaken, and Conflict where the schedule's overlap policy forbids it now.
@@ -192,7 +191,7 @@ def run_now(store: SqliteStore, name: str, ask: Ask = Ask(), *, now: int, actor:
         return RunNow(made.run, made.new, made.state, job.name, schedule, sentence, made.key_expires_at)
 
     done = store.write(work)
-    poke(store.path)
+    store.poke()
     return done
 
 
@@ -214,18 +213,18 @@ def _what(tx: Tx, name: str) -> tuple[Job, Definition | None, dict[str, Any], st
     return definition.job, definition, json.loads(definition.args), row.name
 
 
-def cancel(store: SqliteStore, run: str | int, *, now: int, actor: str, why: str = "") -> str:
+def cancel(store: Store, run: str | int, *, now: int, actor: str, why: str = "") -> str:
     """Ask a run to end; returns a sentence that says whether it has ended or will. NotFound, Conflict."""
     number = run_id(run)
     note = why or f"Cancelled by {actor}."
     what = store.write(lambda tx: request_cancel(tx, number, note, Doer(actor, now)))
-    poke(store.path)
+    store.poke()
     if what == "cancelled":
         return f"run_{number} is cancelled; it had not begun."
     return f"run_{number} was asked to end; `watchbell run show run_{number}` says when it has."
 
 
-def list_runs(store: SqliteStore, filters: Filters = Filters(), *, now: int, limit: int = PAGE) -> Pages:
+def list_runs(store: Store, filters: Filters = Filters(), *, now: int, limit: int = PAGE) -> Pages:
     """A page of the ledger, newest first: one schedule in the order of its instants, else in the order of writing."""
     many = max(1, min(limit, MOST))
     states = _states(filters.states)
@@ -316,7 +315,7 @@ def _job(tx: Tx, name: str) -> int:
     return int(found if row is None else row[0])  # type: ignore[arg-type]
 
 
-def show(store: SqliteStore, run: str | int, *, now: int) -> RunPage:
+def show(store: Store, run: str | int, *, now: int) -> RunPage:
     """Everything about one run, but its log. NotFound."""
     number = run_id(run)
 
@@ -337,7 +336,7 @@ def _entry(tx: Tx, number: int) -> ledger.Entry:
     return entry
 
 
-def logs(store: SqliteStore, run: str | int, *, after: int = -1, limit: int = LOG_PAGE) -> LogPage:
+def logs(store: Store, run: str | int, *, after: int = -1, limit: int = LOG_PAGE) -> LogPage:
     """The lines of a run's log behind line `after`. NotFound."""
     number = run_id(run)
     many = max(1, min(limit, LOG_PAGE))
@@ -354,7 +353,7 @@ def logs(store: SqliteStore, run: str | int, *, after: int = -1, limit: int = LO
     return store.read(work)
 
 
-def wait(store: SqliteStore, run: str | int, *, clock: Clock, timeout_us: int | None = None) -> RunPage:
+def wait(store: Store, run: str | int, *, clock: Clock, timeout_us: int | None = None) -> RunPage:
     """Wait until a run has ended, and show it. WaitedTooLong leaves the run as it is. NotFound."""
     number = run_id(run)
     began = clock.mono_ns()

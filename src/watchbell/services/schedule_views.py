@@ -11,10 +11,10 @@ from ..core.blackout import thinned
 from ..core.explain.outlook import coming
 from ..errors import NotFound
 from ..store import listing
+from ..store.base import Store
 from ..store.listing import ScheduleRow, Sought
 from ..store.schedules import pending
 from ..store.schedules.catalog import policies_of, spread_in
-from ..store.sqlite import SqliteStore
 from ..store.tx import Row, Tx
 from .commands import for_people
 from .engines import LATE_US
@@ -160,7 +160,7 @@ class Changed:
 
 
 def list_schedules(
-    store: SqliteStore,
+    store: Store,
     sought: Sought = Sought(),
     *,
     now: int,
@@ -178,7 +178,7 @@ def list_schedules(
     return store.read(work)
 
 
-def show(store: SqliteStore, name: str, *, now: int) -> ScheduleView:
+def show(store: Store, name: str, *, now: int) -> ScheduleView:
     """One schedule. NotFound with the nearest names."""
 
     def work(tx: Tx) -> ScheduleView:

@@ -14,6 +14,7 @@ from ..core.states import State
 from ..core.triggers import Trigger
 from ..errors import BadInput, NotFound, WatchbellError
 from ..store import listing
+from ..store.base import Store
 from ..store.schedules.catalog import Catalog
 from ..store.schedules.pending import edit_of
 from ..store.schedules.put import (
@@ -26,8 +27,6 @@ from ..store.schedules.put import (
     spec_of,
     stand_still,
 )
-from ..store.sqlite import SqliteStore
-from ..store.sqlite.wake import poke
 from ..store.tx import Tx
 from . import arguments
 from .commands import Command, checked
@@ -96,7 +95,7 @@ class Change:
 
 
 def add_schedule(
-    store: SqliteStore,
+    store: Store,
     name: str,
     job: str,
     trigger: Trigger,
@@ -118,12 +117,12 @@ def add_schedule(
         put_new(tx, spec_for(name, found, trigger, text, details), doer)
 
     store.write(work)
-    poke(store.path)
+    store.poke()
     return show(store, name, now=now)
 
 
 def add_command_schedule(
-    store: SqliteStore,
+    store: Store,
     name: str,
     trigger: Trigger,
     command: Command | HttpRequest,
@@ -146,11 +145,11 @@ def add_command_schedule(
         add_command(tx, name, trigger, command, details, doer)
 
     store.write(work)
-    poke(store.path)
+    store.poke()
     return show(store, name, now=now)
 
 
-def edit(store: SqliteStore, name: str, change: Change, *, now: int, actor: str) -> Changed:
+def edit(store: Store, name: str, change: Change, *, now: int, actor: str) -> Changed:
     """Change a schedule from now on, or from `apply_from` on; the same content writes nothing. An edit takes the place of
     one that waits. NotFound, BadInput for an instant that has passed, and what the parts raise."""
     doer = Doer(actor, now, change.zone)
@@ -168,7 +167,7 @@ def edit(store: SqliteStore, name: str, change: Change, *, now: int, actor: str)
         return put.change, dropped, "" if waits is None or not gone else replaced(waits.at)
 
     what, dropped, gone = store.write(work)
-    poke(store.path)
+    store.poke()
     sentence = f"{name} is as you asked already; nothing was written."
     if what == "changed":
         sentence = f"{name} is changed from now on; what was due before runs as it was.{gone}"
@@ -200,7 +199,7 @@ def wish_of(tx: Tx, name: str, change: Change) -> tuple[int, ScheduleSpec, Sched
 
 
 def pause(
-    store: SqliteStore, name: str, *, now: int, actor: str, note: str = "", drop_waiting_ones: bool = False
+    store: Store, name: str, *, now: int, actor: str, note: str = "", drop_waiting_ones: bool = False
 ) -> Changed:
     """Pause a schedule. What was due before and has not begun runs, unless `drop_waiting_ones`. Pausing a paused one
     changes nothing and says so."""
@@ -212,7 +211,7 @@ def pause(
         return done, dropped
 
     done, dropped = store.write(work)
-    poke(store.path)
+    store.poke()
     if not done:
         return Changed(
             name, False, f"{name} is paused already; nothing was changed.{_dropped(dropped)}", dropped
@@ -221,7 +220,7 @@ def pause(
     return Changed(name, True, sentence + _dropped(dropped), dropped)
 
 
-def resume(store: SqliteStore, name: str, *, now: int, actor: str, catchup: bool = False) -> Changed:
+def resume(store: Store, name: str, *, now: int, actor: str, catchup: bool = False) -> Changed:
     """Let a paused schedule come due again. What fell into the pause is kept as one span `skipped: paused`; with `catchup`
     it follows the schedule's catch-up policy instead, as after an outage, back to the last edit within the pause."""
 
@@ -233,7 +232,7 @@ def resume(store: SqliteStore, name: str, *, now: int, actor: str, catchup: bool
         return done, row.standing
 
     done, standing = store.write(work)
-    poke(store.path)
+    store.poke()
     if not done:
         why = {
             "disabled": "it is disabled where it is declared",
@@ -245,7 +244,7 @@ def resume(store: SqliteStore, name: str, *, now: int, actor: str, catchup: bool
 
 
 def remove(
-    store: SqliteStore, name: str, *, now: int, actor: str, drop_waiting_ones: bool = False
+    store: Store, name: str, *, now: int, actor: str, drop_waiting_ones: bool = False
 ) -> Changed:
     """End a schedule; its ledger stays. What was due before and has not begun runs, unless `drop_waiting_ones`. A
     command's own job ends with it."""
@@ -258,7 +257,7 @@ def remove(
         return dropped, row.source
 
     dropped, source = store.write(work)
-    poke(store.path)
+    store.poke()
     sentence = f"{name} is removed; what it did stays in the ledger.{returns(source)}{_dropped(dropped)}"
     return Changed(name, True, sentence, dropped)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..core.instants import DAY, human_age, to_datetime
 from ..core.rates import held_by_rate
 from ..store import listing, outbox
-from ..store.sqlite import SqliteStore
+from ..store.base import Store
 from ..store.sqlite.reserve import told
 from ..store.sqlite.wake import lock_folder
 from ..store.tx import Row, Tx
@@ -166,7 +166,7 @@ class StatusView:
         }
 
 
-def status(store: SqliteStore, *, now: int, alive: engines.Alive = engines.process_alive) -> StatusView:
+def status(store: Store, *, now: int, alive: engines.Alive = engines.process_alive) -> StatusView:
     """The state of this database. Costs one pass over the schedules, and a bounded piece of the ledger."""
     trouble = None if store.path is None else told(lock_folder(store.path))
     return store.read(lambda tx: _read(tx, store.where, now, engines.look(tx, now, alive, trouble)))

@@ -18,8 +18,8 @@ from ..core.triggers.clock_changes import ClockChange, coming_changes
 from ..core.wallclock import zone_info
 from ..errors import BadInput
 from ..store import listing
+from ..store.base import Store
 from ..store.schedules.catalog import policies_of
-from ..store.sqlite import SqliteStore
 from .lint import usual_us
 from .moments import UTC, due, utc
 from .previews import read_trigger
@@ -77,7 +77,7 @@ def of_rule(trigger: Trigger, wish: Wish) -> WhatIf:
     return _look(Supposed(bound, Policies(), wish.after, wish.count), bound, wish, wish.takes_us or 0)
 
 
-def of_schedule(store: SqliteStore, name: str, wish: Wish) -> WhatIf | None:
+def of_schedule(store: Store, name: str, wish: Wish) -> WhatIf | None:
     """A schedule with its own policies, as if it were not paused; None if there is none of that name."""
     row = store.read(lambda tx: listing.schedule_by_name(tx, name))
     trigger = None if row is None else read_trigger(row.trigger)

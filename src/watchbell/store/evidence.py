@@ -17,6 +17,7 @@ from ..core.lanes import BY_THEMSELVES
 from ..core.states import LIVE, sql_list
 from . import gates
 from .clocks.trust import doubt
+from .retention.gone import gone_upto
 from .schedules.pending import edits_between
 from .tx import Row, Tx
 
@@ -228,7 +229,7 @@ def _window(tx: Tx, ask: Ask, schedule: _Schedule, after: int, budget: int) -> W
         before=_before(tx, schedule.id, after) if chained else None,
         by_hand=by_hand,
         by_hand_live=live,
-        retained=_oldest(tx, schedule) if schedule.closed_until else None,
+        retained=_retained(tx, schedule),
     )
 
 
@@ -263,9 +264,10 @@ def _by_hand(tx: Tx, schedule: int) -> tuple[tuple[int, ...], bool]:
     return tuple(row[0] for row in rows if row[0] is not None), any(row[0] is None for row in rows)
 
 
-def _oldest(tx: Tx, schedule: _Schedule) -> int:
-    row = tx.row(f"SELECT {_ROW} ORDER BY due_at LIMIT 1", (schedule.id, schedule.closed_until))
-    return 1 << 62 if row is None else int(row[0])
+def _retained(tx: Tx, schedule: _Schedule) -> int | None:
+    """The number from which on retention has removed none; None where it has removed nothing."""
+    gone = gone_upto(tx, schedule.id)
+    return None if gone is None else gone + 1
 
 
 def _others(tx: Tx, rows: Sequence[LedgerRow], spans: Sequence[SpanRow], schedule: int) -> dict[int, Other]:

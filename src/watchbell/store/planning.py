@@ -12,14 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import apsw
-
 from ..core.claim import Claim
 from ..core.definition import Definition
 from ..core.plan import Capacity, Due, Plan, Standing, decide, outage_reason
 from ..core.policies import CatchUp, CatchUpOrder, Policies
 from ..core.states import LIVE, Reason, State, sql_list
-from ..errors import StoreError
 from . import gates, plan_writes
 from .alerts import Happening, observe
 from .clocks.trust import hold_back
@@ -81,9 +78,9 @@ def plan_due(
     try:
         planned = tx.attempt(lambda: _plan(tx, planner, capacity, cursors, now))
         assert planned is not None
-    except (apsw.Error, StoreError):
-        raise
-    except Exception:
+    except Exception as error:
+        if tx.is_of_the_database(error):
+            raise
         planned = _one_by_one(tx, planner, before, cursors, now)
     planned.full_batch = full_batch
     return planned
@@ -98,9 +95,9 @@ def _one_by_one(
         try:
             part = tx.attempt(partial(_plan, tx, planner, capacity, [cursor], now))
             assert part is not None
-        except (apsw.Error, StoreError):
-            raise
         except Exception as error:
+            if tx.is_of_the_database(error):
+                raise
             whole.broken.append((cursor[0], f"it cannot be planned: {type(error).__name__}: {error}"))
             continue
         whole.claims += part.claims

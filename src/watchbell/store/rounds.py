@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import logging
 
-import apsw
-
 from ..core.alert import Happening
 from ..core.plan import Capacity
-from ..errors import StoreError
 from . import planning
 from .alerts import observe
 from .planning import Planned, Planner
@@ -47,9 +44,9 @@ def next_due(tx: Tx) -> int | None:
 def _apply(tx: Tx, planner: Planner, schedule: int, now: int) -> None:
     try:
         tx.attempt(lambda: pending.apply_due(tx, planner.catalog, schedule, now))
-    except (apsw.Error, StoreError):
-        raise
     except Exception as error:  # one edit that cannot be applied must not stop the others
+        if tx.is_of_the_database(error):
+            raise
         pending.forget(tx, schedule)
         text = f"its planned edit cannot be applied: {type(error).__name__}: {error}"
         stand_still(tx, planner.catalog, schedule, "set_aside", Doer("watchbell", now), text)

@@ -9,9 +9,6 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-import apsw
-
-from ...errors import StoreError
 from ..planning import Planned, Planner, plan_held
 from ..tx import Row, Tx
 
@@ -31,9 +28,9 @@ def release(tx: Tx, planner: Planner, now: int) -> Planned:
     for span in rows:
         try:
             part = tx.attempt(partial(_one, tx, planner, span, now))
-        except (apsw.Error, StoreError):
-            raise
         except Exception as error:
+            if tx.is_of_the_database(error):
+                raise
             _log.error("engine.held: schedule %d: %s: %s", span[1], type(error).__name__, error)
             continue
         if part is not None:

@@ -17,6 +17,7 @@ from ...errors import WatchbellError
 from ..planning import LIVE_ROWS
 from ..tx import Row, Tx
 from . import rollups
+from .gone import note_gone
 
 _OURS = "schedule = ? AND origin IN ('scheduled', 'backfill')"
 _ENDED = f"state IN ({sql_list(TERMINAL)})"
@@ -153,6 +154,8 @@ def _remove(tx: Tx, schedule: int, closed: int, limit: int) -> Removed:
     told = [rollups.key_of(tx, schedule, row[1:]) for row in rows]
     told += [row for span in spans if (row := _told(span)) is not None]
     rollups.add(tx, schedule, rollups.tally(told))
+    if rows:
+        note_gone(tx, schedule, max(row[0] for row in rows))
     forget_runs(tx, [row[0] for row in rows])
     tx.many("DELETE FROM span WHERE id = ?", [(span[0],) for span in spans])
     return Removed(0, len(rows), len(spans))
@@ -214,6 +217,8 @@ def step_by_hand(tx: Tx, job: int, upto: int, after: int, limit: int) -> tuple[R
                 continue
         old.append(row)
     rollups.add_by_hand(tx, job, rollups.tally([(row[1], row[2], row[3], 1) for row in old]))
+    for schedule, run in {row[5]: row[0] for row in old if row[5] is not None}.items():
+        note_gone(tx, schedule, run)  # they come in the order of their numbers
     forget_runs(tx, [row[0] for row in old])
     return Removed(0, len(old)), rows[-1][0] if len(rows) == limit else None
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from ...core.retention import Keep
-from ..sqlite import SqliteStore
+from ..base import Store
 from ..tx import Tx
 from . import days, log_keeping, sweeping
 from .passes import Done, note_pass
@@ -23,9 +23,7 @@ class Housekeeping:
     """One pass after the other over all that grows old. `guard` is called first in each transaction: it raises where
     this process may not act any more."""
 
-    def __init__(
-        self, store: SqliteStore, keep: Keep, guard: Callable[[Tx], None] = lambda _tx: None
-    ) -> None:
+    def __init__(self, store: Store, keep: Keep, guard: Callable[[Tx], None] = lambda _tx: None) -> None:
         self.keep = keep
         self.done = Done()
         self.limit = LOOKED_AT

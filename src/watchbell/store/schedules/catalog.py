@@ -11,8 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-import apsw
-
 from ...core.definition import Definition, Job
 from ...core.policies import Policies, options_from_json, policies_from_json
 from ...core.spread import Spread, spread_of
@@ -137,9 +135,9 @@ class Catalog:
             pair = (row[0], row[1])
             try:
                 found[pair] = self._definition(tx, row)
-            except apsw.Error:  # the disk's error, and not the definition's
-                raise
             except Exception as error:
+                if tx.is_of_the_database(error):  # the disk's error, and not the definition's
+                    raise
                 broken[pair] = f"its definition cannot be read: {error}"
                 continue
             if len(self._definitions) >= CACHE_SIZE:

@@ -16,10 +16,13 @@ from typing import TypeVar
 
 import apsw
 
+from ...clock import Clock
 from ...errors import BadConfiguration, StoreCorrupt, StoreGone, StoreUnavailable
+from ..base import Store
 from ..tx import Tx
 from .errors import translated
 from .readers import Readers
+from .wake import Listener, poke
 from .writer import NotBegun, Writer
 
 T = TypeVar("T")
@@ -42,7 +45,7 @@ NETWORK_FILE_SYSTEMS = {
 }
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """One database, opened by one process. Thread-safe."""
 
     dialect = "sqlite"
@@ -104,6 +107,18 @@ class SqliteStore:
                     self._watch.close()
                     self._watch = None
                 raise translated(error, self.where) from error
+
+    def poke(self) -> None:
+        """Send a byte to the engine, if one listens."""
+        poke(self.path)
+
+    def listen(self, act: Callable[[], None]) -> Listener | None:
+        """Hear those bytes; of a database in memory nobody else knows."""
+        return None if self.path is None else Listener(self.path, act)
+
+    def clock(self, own: Clock) -> Clock:
+        """The host's clock is the database's."""
+        return own
 
     def check_file(self) -> None:
         """StoreGone if the file at the path is not the one that was opened, or its log is not. They are only looked at,

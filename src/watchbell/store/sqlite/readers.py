@@ -17,6 +17,7 @@ from ...core.instants import human_duration
 from ...errors import StoreUnavailable
 from ..tx import Row, Tx
 from .errors import translated
+from .tx import SqliteTx
 
 T = TypeVar("T")
 READ_LIMIT_US = 60_000_000
@@ -25,7 +26,7 @@ _LOOK_EVERY = 100_000
 _clock = SystemClock()
 
 
-class TimedTx(Tx):
+class TimedTx(SqliteTx):
     """A read that knows when it has to be over."""
 
     __slots__ = ("until", "where")

@@ -1,0 +1,60 @@
+"""A transaction on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apsw
+
+from ..tx import Row, T, Tx
+
+
+class SqliteTx(Tx):
+    """One transaction of one connection."""
+
+    __slots__ = ("_conn",)
+    driver_errors = (apsw.Error,)
+
+    def __init__(self, conn: apsw.Connection) -> None:
+        super().__init__()
+        self._conn = conn
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        return self._conn.execute(sql, params).fetchall()
+
+    def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        found: Row | None = self._conn.execute(sql, params).fetchone()
+        return found
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        self._still_open()
+        self._conn.execute(sql, params)
+        return self._conn.changes()
+
+    def many(self, sql: str, params: Iterable[Sequence[Any]]) -> int:
+        self._still_open()
+        before = self._conn.total_changes()
+        self._conn.executemany(sql, params)
+        return self._conn.total_changes() - before
+
+    def many_returning(self, sql: str, params: Iterable[Sequence[Any]]) -> list[Row]:
+        self._still_open()
+        return self._conn.executemany(sql, params).fetchall()
+
+    def attempt(self, work: Callable[[], T | None]) -> T | None:
+        self._conn.execute("SAVEPOINT attempt")
+        result = None
+        try:
+            result = work()
+            return result
+        finally:
+            if self._conn.in_transaction:
+                if result is None:
+                    self._conn.execute("ROLLBACK TO attempt")
+                self._conn.execute("RELEASE attempt")
+
+    def _still_open(self) -> None:
+        """SQLite ends a transaction by itself at some errors; a write after that would be one of its own."""
+        if not self._conn.in_transaction:
+            raise apsw.IOError("the transaction was ended by an error before this")
