@@ -13,6 +13,7 @@ from watchbell.core.triggers import cron, every, manual
 from watchbell.errors import NotFound
 from watchbell.services.audit import audit
 from watchbell.store import evidence
+from watchbell.store.retention import days
 from watchbell.store.sqlite.open import open_store
 
 HOURLY = cron("0 * * * *", tz="Europe/Berlin")
@@ -263,3 +264,21 @@ def test_the_closing_sentence_says_what_was_due_and_where_it_is() -> None:
     alone = audit(ledger.store, now=ledger.now, schedule="backup", from_at=T0, to_at=T0 + 3 * HOUR)
     assert "3 occurrences of 1 schedule were due: 3 are in the ledger" in alone.sentence
     assert alone.sentence.endswith(" 1 run by hand is not audited: no rule made it due.")
+
+
+def test_S3_2_a_blocker_that_retention_has_removed_may_be_missing_and_no_other(ledger: Ledger) -> None:
+    """Found by the simulation: after the clock was set back, what is due earlier has a higher number than what stays."""
+    schedule = ledger.schedule(HOURLY)
+    ledger.row(schedule, T0 + DAY + HOUR)  # of the days that never were
+    blocker = ledger.row(schedule, T0 + HOUR)
+    skip = ledger.row(schedule, T0 + DAY + 2 * HOUR, "skipped", reason="overlap", into_id=blocker)
+    upto = T0 + DAY - 1
+    ledger.run("UPDATE cursor SET planned_until = ?", T0 + 2 * DAY)
+    while ledger.store.write(lambda tx: days.step(tx, schedule, upto, 10)):
+        pass
+    later = T0 + 2 * DAY
+    assert audit(ledger.store, now=later, from_at=T0 + DAY).contradicted == 0
+    other = ledger.row(schedule, T0 + DAY + 3 * HOUR)
+    ledger.run("UPDATE occurrence SET into_id = ? WHERE id = ?", other, skip)
+    ledger.run("DELETE FROM occurrence WHERE id = ?", other)
+    assert audit(ledger.store, now=later, from_at=T0 + DAY).contradicted == 1

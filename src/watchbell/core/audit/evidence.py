@@ -110,7 +110,7 @@ class Window:
     Whole spans only: none crosses the window's ends, unless it is cut by the span of time that was asked for. `last`
     says that the window reaches the present: its rows go on behind `upto`. `before`, `by_hand` and `by_hand_live` are
     for a fixed delay: the row before the window, the ends of its runs by hand, and whether one of those is live.
-    `retained` is the id of the oldest row that retention has surely left, where it has removed any.
+    `retained` is the id from which on retention has removed no row, where it has removed any.
     """
 
     schedule: int
