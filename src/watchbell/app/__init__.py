@@ -30,7 +30,9 @@ from . import checks
 from .control import ACTOR, AsyncControl, T, aside
 from .declarations import Declarations, Declared
 from .declaring import Declares, Declaring
-from .engine_options import EngineOptions
+from .embedding import Embedding
+from .engine_options import DEFAULT_SLOTS, EngineOptions, checked_slots
+from .hosts import attach, is_flask, is_starlette
 from .job import Job, RunHandle
 from .keeping import keep_of
 from .signals import hearing
@@ -40,16 +42,16 @@ if TYPE_CHECKING:
     from ..services.status import StatusView
     from .compose import Parts
 
-__all__ = ["Declared", "Job", "RunHandle", "Watchbell"]
+__all__ = ["DEFAULT_SLOTS", "Declared", "Job", "RunHandle", "Watchbell"]
 
-DEFAULT_SLOTS = {"async": 1000, "thread": 32, "process": 4, "command": 16, "http": 32}
 _log = logging.getLogger("watchbell")
 
 
 class Watchbell(Declaring, AsyncControl):
     """A scheduler with its ledger.
 
-    `url` is `sqlite:///watchbell.db`, a path, or `sqlite://` for one in memory, which promises nothing over a restart.
+    `url` is `sqlite:///watchbell.db`, a path, or `sqlite://` for one in memory, which promises nothing over a restart; or
+    it is the application itself, as for `init_app`.
     `app` names the application whose code declares things; `tz` is the zone of what names none; `slots` is how many
     runs of each lane (async, thread, process, command, http) go on at once; `keep` is how long what is kept, such as
     `{"occurrences": "400d", "logs": "30d"}`. Declaring needs no database; the first use opens
@@ -58,7 +60,7 @@ class Watchbell(Declaring, AsyncControl):
 
     def __init__(
         self,
-        url: str = "watchbell.db",
+        url: Any = "watchbell.db",
         *,
         app: str = "app",
         tz: str = "UTC",
@@ -68,6 +70,7 @@ class Watchbell(Declaring, AsyncControl):
         clock: Clock | None = None,
         keep: Mapping[str, Any] | None = None,
     ) -> None:
+        host, url = (url, "watchbell.db") if is_flask(url) or is_starlette(url) else (None, url)
         for what, text in (("url", url), ("app", app), ("tz", tz)):
             if not isinstance(text, str):
                 raise BadConfiguration(f"{what} is a text, not {checks.shown(text)}.")
@@ -77,7 +80,7 @@ class Watchbell(Declaring, AsyncControl):
         self._url = url
         self._tz = tz
         self._clock: Clock = clock or SystemClock()
-        self._slots = _checked_slots(slots)
+        self._slots = checked_slots(slots)
         self._grace_us = parse_duration(shutdown_grace)
         self._declared = Declarations(app, self._clock.wall_us() if revision is None else revision)
         self._hooks = Hooks()
@@ -87,6 +90,9 @@ class Watchbell(Declaring, AsyncControl):
         self._engine = EngineOptions(keep=keep_of(keep))
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        self._embedding = Embedding(self)
+        if host is not None:
+            self.init_app(host)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -180,9 +186,18 @@ class Watchbell(Declaring, AsyncControl):
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
-        """The engine for as long as a FastAPI or Starlette application lives: `FastAPI(lifespan=bell.lifespan)`."""
-        async with self:
+        """The engine for as long as a FastAPI or Starlette application lives: `FastAPI(lifespan=bell.lifespan)`. Inside
+        of a lifespan of your own it is `async with bell.lifespan(app):`, or `bell.init_app(app)`."""
+        await aside(self._embedding.begin)
+        try:
             yield
+        finally:
+            await aside(self._embedding.end)
+
+    def init_app(self, app: Any) -> None:
+        """Put the engine into a Flask, Starlette or FastAPI application: it runs where that one serves, and in no other
+        process. What `app.config` of Flask says under `WATCHBELL_…` counts. Raises BadDeclaration, BadConfiguration."""
+        attach(self, app)
 
     # --- the house ----------------------------------------------------------------------------------------------------
 
@@ -253,7 +268,7 @@ class Watchbell(Declaring, AsyncControl):
 
     def _add_source(self, name: str, period: int, max_errors: int | None, function: Declares) -> None:
         def read() -> Reading:
-            items = list(function())
+            items = self._declared.around(lambda: list(function()))()
             return lambda tx: [self._declared.wish(tx, name, item) for item in items]
 
         self._sources.add(Source(name, period, max_errors, read))
@@ -314,20 +329,3 @@ def _fresh(tx: Tx) -> Catalog:
     catalog = Catalog()
     catalog.refresh(tx)
     return catalog
-
-
-def _checked_slots(given: dict[str, int] | None) -> dict[str, int]:
-    slots = dict(DEFAULT_SLOTS)
-    if given is not None:
-        checks.kind(given, dict, "slots")
-    for lane, count in (given or {}).items():
-        if lane not in slots:
-            raise BadConfiguration(
-                f"There is no lane {checks.shown(lane)}; slots are given for {', '.join(slots)}."
-            )
-        if type(count) is not int or count < 0:
-            raise BadConfiguration(
-                f"A lane cannot have {checks.shown(count)} slots; write 0 to run nothing of {lane!r} here."
-            )
-        slots[lane] = count
-    return slots

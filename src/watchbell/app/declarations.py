@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,8 @@ class Declarations:
         self.dirty = True
         self._written: set[str] = set()
         self.lock = threading.RLock()
+        self.around: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function
+        """What the host puts around functions of the application (hosts.py)."""
 
     def add_job(self, job: Job[Any, Any]) -> None:
         """Know a job. BadDeclaration names both places if two have one name."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..core.retention import Keep
+from ..errors import BadConfiguration
+from . import checks
+
+DEFAULT_SLOTS = {"async": 1000, "thread": 32, "process": 4, "command": 16, "http": 32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +19,21 @@ class EngineOptions:
     startup_delay_us: int = 0
     look_us: int = 250_000
     keep: Keep = field(default_factory=Keep)
+
+
+def checked_slots(given: dict[str, int] | None) -> dict[str, int]:
+    """How many runs of each lane go on at once, with the defaults for those that are left out. BadConfiguration."""
+    slots = dict(DEFAULT_SLOTS)
+    if given is not None:
+        checks.kind(given, dict, "slots")
+    for lane, count in (given or {}).items():
+        if lane not in slots:
+            raise BadConfiguration(
+                f"There is no lane {checks.shown(lane)}; slots are given for {', '.join(slots)}."
+            )
+        if type(count) is not int or count < 0:
+            raise BadConfiguration(
+                f"A lane cannot have {checks.shown(count)} slots; write 0 to run nothing of {lane!r} here."
+            )
+        slots[lane] = count
+    return slots
