@@ -50,7 +50,7 @@ class Parts:
 def house(parts: Parts) -> House:
     """What the loops of a node share, with this machine's randomness."""
     return House(
-        clock=parts.clock,
+        clock=parts.store.clock(parts.clock),
         store=parts.store,
         handlers=parts.handlers,
         hooks=parts.hooks,

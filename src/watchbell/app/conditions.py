@@ -9,7 +9,6 @@ from typing import Any
 from ..engine.handlers import Handlers
 from ..errors import BadDeclaration, BadPolicy
 from ..executors.context import find_run_parameter
-from ..executors.process import process_target
 from . import checks
 
 
@@ -38,6 +37,8 @@ def know_condition(handlers: Handlers, options: Mapping[str, Any], lane: str | N
             f"The condition {name} is an async function, and its job runs on a thread: write a plain one, or an async job."
         )
     if lane == "process":
+        from ..executors.process import process_target
+
         process_target(function)
     if lane == "command":
         raise BadPolicy("The condition of a command is a text for /bin/sh, whose exit code 0 lets it run.")

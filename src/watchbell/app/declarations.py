@@ -10,7 +10,6 @@ from typing import Any
 from ..core.triggers import Trigger
 from ..engine.handlers import Handler, Handlers
 from ..errors import BadDeclaration, WatchbellError
-from ..executors.process import process_target
 from ..store.schedules.creation import Creation, taken
 from ..store.schedules.put import Doer, JobSpec, ScheduleSpec, find_job, put_job, put_schedule
 from ..store.tx import Tx
@@ -80,6 +79,10 @@ class Declarations:
             self.places[name] = place
         target = None
         if job.lane == "process":
+            from ..executors.process import (
+                process_target,
+            )  # of spawning processes only these jobs need to know
+
             target = process_target(job.function)
             if not job.signature.plain:
                 raise BadDeclaration(

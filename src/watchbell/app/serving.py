@@ -61,3 +61,8 @@ def _names(frame: FrameType | None) -> Iterator[tuple[str, str]]:
     while frame is not None:
         yield frame.f_globals.get("__name__", ""), frame.f_code.co_name
         frame = frame.f_back
+
+
+def within(module: str, function: str) -> bool:
+    """Whether we were called, however indirectly, by that function."""
+    return (module, function) in _names(sys._getframe(1))

@@ -28,11 +28,13 @@ from .instants import (
     reading_text,
     to_text,
 )
-from .triggers.cron_trigger import Cron, RulesByZone
+from .triggers import cron
 from .wallclock import zone_rules
 
 if TYPE_CHECKING:
     from .triggers import Trigger
+    from .triggers.combine import RulesByZone
+    from .triggers.cron_trigger import Cron
 
 MOST: Final = 50
 """So many blackouts may a schedule have."""
@@ -198,7 +200,7 @@ def parse_blackout(value: object) -> Blackout:
         )
     text = " ".join(value.split())
     if found := _RECURRING.fullmatch(text):
-        return Recurring(Cron(found["rule"], found["zone"]), parse_duration(found["span"]))
+        return Recurring(cron(found["rule"], tz=found["zone"]), parse_duration(found["span"]))
     if (found := _WINDOW.fullmatch(text)) is None:
         raise BadPolicy(f"{text[:80]!r} is no blackout; write {_FORMS}.")
     zone = found["zone"]
@@ -219,7 +221,7 @@ def blackout_from_json(data: object) -> Blackout:
         return parse_blackout(data)
     try:
         if "cron" in data:
-            return Recurring(Cron(data["cron"], data.get("tz")), data["length_us"])
+            return Recurring(cron(data["cron"], tz=data.get("tz")), data["length_us"])
         return Window(data["from_at"], data["to_at"], data.get("tz"))
     except KeyError as error:
         raise BadPolicy(f"A blackout without {error} cannot be read: {str(dict(data))[:80]}.") from None

@@ -19,7 +19,7 @@ from typing import Final
 from ..errors import WatchbellError
 from .instants import DAY, Instant, local_text
 from .triggers import cron
-from .triggers.cron import MACROS
+from .triggers.cron_fields import MACROS
 from .triggers.cron_trigger import Cron
 
 __all__ = [

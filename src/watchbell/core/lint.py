@@ -21,7 +21,7 @@ from watchbell.core.instants import (
     reading_text,
 )
 from watchbell.core.policies import CatchUp, Policies
-from watchbell.core.triggers.cron import CronFields, parse_cron
+from watchbell.core.triggers.cron_fields import CronFields, parse_cron
 from watchbell.core.wallclock import ZoneRules, zone_rules
 
 if TYPE_CHECKING:

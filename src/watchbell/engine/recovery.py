@@ -120,7 +120,7 @@ def settle_abandoned(house: House, proven_dead: bool) -> tuple[int, int]:
         rows = [row for row in claims.owned_by_others(tx, planner) if row[0] not in alive]
         pids = tx.rows(
             "SELECT id, pid, pid_started FROM occurrence "
-            f"WHERE {LIVE_ROWS} AND state = 'running' AND pid IS NOT NULL AND node IS NOT ?",
+            f"WHERE {LIVE_ROWS} AND state = 'running' AND pid IS NOT NULL AND node IS DISTINCT FROM ?",
             (house.node,),
         )
         return rows, [(row[0], row[1], row[2] or 0) for row in pids]

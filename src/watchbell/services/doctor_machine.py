@@ -206,7 +206,7 @@ def _newest_stamp(tx: Tx) -> int:
     stamps = (
         tx.value("SELECT max(heartbeat_at) FROM node"),
         tx.value(
-            "SELECT max(planned_at) FROM (SELECT planned_at FROM occurrence ORDER BY id DESC LIMIT 100)"
+            "SELECT max(planned_at) FROM (SELECT planned_at FROM occurrence ORDER BY id DESC LIMIT 100) newest"
         ),
     )
     return max((int(at) for at in stamps if at is not None), default=0)

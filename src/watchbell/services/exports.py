@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.crontab import PATH, SHELL, line_of
 from ..core.triggers import Trigger
-from ..core.triggers.cron import MACROS
+from ..core.triggers.cron_fields import MACROS
 from ..core.triggers.cron_trigger import Cron
 from ..store import listing
 from ..store.base import Store
@@ -163,7 +163,7 @@ def _wraps(word: str) -> bool:
 
 
 def _in_order(first: str, last: str) -> bool:
-    from ..core.triggers.cron import DAY_NAMES, MONTH_NAMES
+    from ..core.triggers.cron_fields import DAY_NAMES, MONTH_NAMES
 
     for names in (DAY_NAMES, MONTH_NAMES):
         if first.upper() in names and last.upper() in names:

@@ -15,7 +15,7 @@ from ..core.http_request import HttpRequest, needed
 from ..core.instants import human_ago, to_text
 from ..core.lanes import BY_THEMSELVES
 from ..core.policies import JobOptions, Policies
-from ..core.triggers import AnyOf, Except, Interval, Once, RRule, Trigger
+from ..core.triggers import Interval, Once, Trigger
 from ..errors import BadArguments, BadDeclaration, BadPolicy, BadTrigger, Conflict
 from ..store import listing
 from ..store.alerts import forget
@@ -156,7 +156,7 @@ def refuse_past(trigger: Trigger, now: int) -> None:
             f"{to_text(trigger.at)} was {human_ago(now - trigger.at)} and would never come due: give a time "
             "ahead, such as '+10m', or run it now by hand."
         )
-    if isinstance(trigger, RRule | AnyOf | Except) and trigger.bound("UTC", now).next_after(now) is None:
+    if trigger.kind in ("rrule", "any", "except") and trigger.bound("UTC", now).next_after(now) is None:
         raise BadTrigger(
             f"the rule {trigger.to_text()[:200]!r} has ended and would never come due again: give a later UNTIL, a larger "
             "COUNT or a later start."

@@ -230,12 +230,17 @@ def _missed(tx: Tx, planner: Planner, row: Row) -> Happening:
     )
 
 
+GRANT = (
+    "UPDATE occurrence SET state = 'claimed', node = ?, epoch = ?, token_hash = ?, claimed_at = ?, attempt = ?, "
+    "ready_at = NULL, held_by = NULL, began_at = NULL WHERE id = ? AND state = ? AND epoch = ?"
+)
+
+
 def _grant(tx: Tx, planner: Planner, rows: Sequence[Row], now: int, door: Door) -> list[Claim]:
     assert planner.tokens is not None
     tokens = planner.tokens.draw(len(rows))
     granted = tx.many(
-        "UPDATE occurrence SET state = 'claimed', node = ?, epoch = ?, token_hash = ?, claimed_at = ?, attempt = ?, "
-        "ready_at = NULL, held_by = NULL, began_at = NULL WHERE id = ? AND state = ? AND epoch = ?",
+        GRANT,
         [
             (planner.node, row[9] + 1, token[1], now, row[10] + 1, row[0], row[8], row[9])
             for row, token in zip(rows, tokens, strict=True)
@@ -313,7 +318,7 @@ def owned_by_others(tx: Tx, planner: Planner) -> list[tuple[int, Claim, bool]]:
     """(node, claim, begun for certain) of every claimed or running row that this node does not hold."""
     rows = tx.rows(
         f"SELECT {COLUMNS}, node FROM occurrence "
-        f"WHERE {LIVE_ROWS} AND state IN ('claimed', 'running') AND node IS NOT ? ORDER BY id",
+        f"WHERE {LIVE_ROWS} AND state IN ('claimed', 'running') AND node IS DISTINCT FROM ? ORDER BY id",
         (planner.node,),
     )
     return [

@@ -361,7 +361,7 @@ def _alone_since(tx: Tx, schedule: int) -> int | None:
         return None
     ended = tx.value(
         "SELECT max(ended_at) FROM (SELECT ended_at FROM occurrence WHERE schedule = ? "
-        "AND origin IN ('scheduled', 'backfill') ORDER BY due_at DESC LIMIT 200)",
+        "AND origin IN ('scheduled', 'backfill') ORDER BY due_at DESC LIMIT 200) newest",
         (schedule,),
     )
     return int(ended or 0)

@@ -147,7 +147,7 @@ def newest_by_hand(tx: Tx, schedule: int, job: int) -> int | None:
     """The newest run of the schedule that was asked for, looked for among the newest thousand of its job."""
     found = tx.value(
         "SELECT id FROM (SELECT id, schedule FROM occurrence WHERE job = ? AND "
-        "origin IN ('manual', 'dependency') ORDER BY id DESC LIMIT 1000) WHERE schedule = ? LIMIT 1",
+        "origin IN ('manual', 'dependency') ORDER BY id DESC LIMIT 1000) newest WHERE schedule = ? LIMIT 1",
         (job, schedule),
     )
     return None if found is None else int(found)
@@ -199,7 +199,7 @@ def job_parameters(tx: Tx, job: int) -> str | None:
 def standings(tx: Tx) -> list[Row]:
     """(standing, count, undeclared, tagged `website`) over all schedules that have not ended: one pass."""
     return tx.rows(
-        "SELECT standing, count(*), count(undeclared_at), sum(instr(tags, '\"website\"') > 0) FROM schedule "
+        "SELECT standing, count(*), count(undeclared_at), count(*) FILTER (WHERE instr(tags, '\"website\"') > 0) FROM schedule "
         "WHERE ended_at IS NULL GROUP BY standing"
     )
 

@@ -30,7 +30,7 @@ def register(tx: Tx, info: NodeInfo, now: int, *, acting: bool = True) -> tuple[
     """A new incarnation: (node, engine epoch). One that is `acting` takes over, and every engine before it finds its
     epoch gone; another one (`watchbell exec`) only holds its own run."""
     if acting:
-        tx.run("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'engine_epoch'")
+        tx.run("UPDATE meta SET value = CAST(value AS BIGINT) + 1 WHERE key = 'engine_epoch'")
     epoch = int(tx.value("SELECT value FROM meta WHERE key = 'engine_epoch'"))
     return _insert(tx, info, now, "up", epoch), epoch
 
@@ -79,7 +79,7 @@ def acting_process(tx: Tx) -> int | None:
     """The process of the engine whose epoch is the current one, if it has not ended."""
     found = tx.value(
         "SELECT pid FROM node WHERE state IN ('up', 'draining') AND labels NOT LIKE '%exec:%' "
-        "AND engine_epoch = (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'engine_epoch')"
+        "AND engine_epoch = (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'engine_epoch')"
     )
     return None if found is None else int(found)
 
@@ -147,10 +147,10 @@ def last_seen(tx: Tx) -> int | None:
     engines = "FROM node WHERE labels NOT LIKE '%exec:%' AND engine_epoch > 0"
     beat = tx.value(f"SELECT max(coalesce(stopped_at, heartbeat_at)) {engines}")
     claim = tx.value(
-        "SELECT max(claimed_at) FROM (SELECT claimed_at, node FROM occurrence ORDER BY id DESC LIMIT 100) "
+        "SELECT max(claimed_at) FROM (SELECT claimed_at, node FROM occurrence ORDER BY id DESC LIMIT 100) newest "
         f"WHERE node IN (SELECT id {engines})"
     )
-    restored = tx.value("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'restored_at'")
+    restored = tx.value("SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'restored_at'")
     known = [int(at) for at in (beat, claim, restored) if at is not None]
     return max(known, default=None)
 

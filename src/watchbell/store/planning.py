@@ -29,6 +29,13 @@ BATCH = 1000
 NOTHING: Mapping[int, int] = {}
 LIVE_ROWS = f"state IN ({sql_list(LIVE)})"
 """SQLite uses a partial index only where the query repeats its condition: a live row's, to the letter."""
+LIVE_OF = (
+    f"SELECT schedule, id, state, due_at, gates, origin FROM occurrence WHERE schedule = ? AND {LIVE_ROWS}"
+)
+MOVE = (
+    "UPDATE cursor SET next_due = ?, planned_until = max(planned_until, ?) "
+    "WHERE schedule = ? AND planned_until = ? AND version = ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +168,9 @@ def _plan(
     keys = {key for due in batch for key in due.gates}
     if keys:
         capacity.gates = gates.room(tx, keys)
-    first_id = tx.next_id("occurrence")
+    first_id = tx.peek_id("occurrence")
     plan = decide(batch, capacity, now, first_id)
+    plan.renumber(first_id, tx.take_ids("occurrence", first_id, len(plan.rows)))
     result = _write(tx, plan, planner, definitions, now)
     result.broken = [(schedule, text) for (schedule, _), text in broken.items()]
     result.broken += [(due.schedule, f"its rule cannot be evaluated: {text}") for due, text in plan.broken]
@@ -217,11 +225,7 @@ def _policies(definition: Definition, planner: Planner) -> Policies:
 def live_rows(tx: Tx, schedules: Sequence[int]) -> dict[int, tuple[Standing, ...]]:
     """The live rows of each schedule, oldest first."""
     found: dict[int, tuple[Standing, ...]] = {}
-    rows = tx.many_returning(
-        "SELECT schedule, id, state, due_at, gates, origin FROM occurrence "
-        f"WHERE schedule = ? AND {LIVE_ROWS}",
-        [(schedule,) for schedule in schedules],
-    )
+    rows = tx.many_returning(LIVE_OF, [(schedule,) for schedule in schedules])
     for schedule, run, state, due_at, keys, origin in rows:
         again = origin == "backfill"
         standing = Standing(
@@ -256,8 +260,7 @@ def _write(
         len(plan.moves)
         if planner.still
         else tx.many(
-            "UPDATE cursor SET next_due = ?, planned_until = max(planned_until, ?) "
-            "WHERE schedule = ? AND planned_until = ? AND version = ?",
+            MOVE,
             [
                 (m.next_due, m.planned_until, m.due.schedule, m.due.planned_until, m.due.version)
                 for m in plan.moves

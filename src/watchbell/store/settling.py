@@ -104,7 +104,7 @@ def _write_rows(tx: Tx, node: int, decided: Sequence[tuple[Ended, Settlement]]) 
 
 
 _GUARD = "WHERE id = ? AND epoch = ? AND node = ? AND state IN ('claimed', 'running')"
-_PLAIN = f"UPDATE occurrence SET state = 'succeeded', began_at = ?, ended_at = ? {_GUARD}"
+PLAIN = f"UPDATE occurrence SET state = 'succeeded', began_at = ?, ended_at = ? {_GUARD}"
 _FULL = (
     "UPDATE occurrence SET state = ?, reason = ?, note = ?, ready_at = ?, began_at = coalesce(?, began_at), "
     "ended_at = ?, result = ?, error = ?, traceback = ?, exit_code = ?, peak_memory = ?, cpu_us = ? "
@@ -114,14 +114,14 @@ _FULL = (
 
 def _all_ours(tx: Tx, plain: Sequence[Row], full: Sequence[Row]) -> set[int] | None:
     """The writes as they mostly go: every row is still ours. None if one was not, and then nothing may stay written."""
-    if tx.many(_PLAIN, plain) + tx.many(_FULL, full) != len(plain) + len(full):
+    if tx.many(PLAIN, plain) + tx.many(_FULL, full) != len(plain) + len(full):
         return None
     return {row[-3] for row in (*plain, *full)}
 
 
 def _ours(tx: Tx, plain: Sequence[Row], full: Sequence[Row]) -> set[int]:
     """The same, asking of each row whether it was ours."""
-    matched = tx.many_returning(f"{_PLAIN} RETURNING id", plain) + tx.many_returning(
+    matched = tx.many_returning(f"{PLAIN} RETURNING id", plain) + tx.many_returning(
         f"{_FULL} RETURNING id", full
     )
     return {row[0] for row in matched}
@@ -235,7 +235,7 @@ def _write_logs(tx: Tx, ended: Sequence[Ended]) -> None:
 def write_lines(tx: Tx, lines: Sequence[tuple[int, int, int, str, str, str]]) -> None:
     """Append to run logs: (run, seq, at, stream, level, text)."""
     tx.many(
-        "INSERT OR IGNORE INTO run_log (run, seq, at, stream, level, text) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO run_log (run, seq, at, stream, level, text) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         [(*line[:5], storable(line[5])) for line in lines],
     )
 

@@ -61,6 +61,10 @@ class Tx(ABC):
         return isinstance(error, (StoreError, *self.driver_errors))
 
     def next_id(self, table: str) -> int:
+        """The id of one row of `table` that is to be inserted now."""
+        return self.peek_id(table)
+
+    def peek_id(self, table: str) -> int:
         """The id after the newest of `table`; nobody else writes, so nobody else takes it. After a restore it lies
         above every id that may have been given out since the backup, and always above those of rows that were removed."""
         base = f"SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('id_base', 'id_base:{table}')"

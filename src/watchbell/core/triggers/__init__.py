@@ -17,7 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from watchbell.core.instants import (
     Instant,
@@ -27,17 +28,18 @@ from watchbell.core.instants import (
     read_time,
     reading_text,
 )
-from watchbell.core.triggers.calendar_rule import SHORT_MONTHS
-from watchbell.core.triggers.calendar_trigger import OPTIONS as _CALENDAR_OPTIONS
-from watchbell.core.triggers.calendar_trigger import Calendar, calendar, calendar_from_text
-from watchbell.core.triggers.compound import AnyOf, Except, any_of, except_for
-from watchbell.core.triggers.compound_text import KINDS as _COMPOUND
-from watchbell.core.triggers.compound_text import compound_from_json, parse_compound
-from watchbell.core.triggers.cron_trigger import DSTS, Cron, Dst, RulesByZone
+from watchbell.core.triggers.combine import RulesByZone
 from watchbell.core.triggers.plain_triggers import Interval, Manual, Once
-from watchbell.core.triggers.rrule_trigger import RRule, rrule
 from watchbell.core.wallclock import Fold, Gap, zone_rules
 from watchbell.errors import BadTrigger
+
+if TYPE_CHECKING:
+    from watchbell.core.triggers.calendar_rule import SHORT_MONTHS
+    from watchbell.core.triggers.calendar_trigger import Calendar, calendar
+    from watchbell.core.triggers.compound import AnyOf, Except, any_of, except_for
+    from watchbell.core.triggers.cron_trigger import Cron
+    from watchbell.core.triggers.rrule_trigger import RRule, rrule
+    from watchbell.core.triggers.wall_trigger import DSTS, Dst
 
 __all__ = [
     "DSTS",
@@ -67,7 +69,32 @@ __all__ = [
     "trigger_from_json",
 ]
 
-Trigger: TypeAlias = Cron | Calendar | RRule | Interval | Once | Manual | AnyOf | Except
+Trigger: TypeAlias = "Cron | Calendar | RRule | Interval | Once | Manual | AnyOf | Except"
+
+_AT_NEED: Final = {
+    "DSTS": "wall_trigger",
+    "SHORT_MONTHS": "calendar_rule",
+    "AnyOf": "compound",
+    "Calendar": "calendar_trigger",
+    "Cron": "cron_trigger",
+    "Dst": "wall_trigger",
+    "Except": "compound",
+    "RRule": "rrule_trigger",
+    "any_of": "compound",
+    "calendar": "calendar_trigger",
+    "except_for": "compound",
+    "rrule": "rrule_trigger",
+}
+"""In which room that is, and read when somebody names it: a program pays for the kinds of rules that it has."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _AT_NEED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_AT_NEED[name]}"), name)
+    globals()[name] = found
+    return found
+
 
 # --- what users write ---------------------------------------------------------------------------------------
 
@@ -83,6 +110,8 @@ def cron(
     the gap; "shift": later by the length of the gap; "skip": nothing), `fold` which of two is meant when
     they go back. Raises BadTrigger, BadZone.
     """
+    from watchbell.core.triggers.cron_trigger import Cron
+
     return Cron(expression, tz, dst, gap, fold)
 
 
@@ -161,6 +190,8 @@ def parse_trigger(text: str) -> Trigger:
     """
     kind, _, rest = text.strip().partition(" ")
     if kind in _COMPOUND:
+        from watchbell.core.triggers.compound_text import parse_compound
+
         return parse_compound(text, parse_trigger)
     if kind in _KINDS and not (kind == "every" and not re.match(r"\s*[0-9]", rest) and rest.strip()):
         return _from_form(text)
@@ -193,6 +224,8 @@ def _from_form(text: str) -> Trigger:
 
 
 def _cron_from_text(rest: str, options: dict[str, str]) -> Trigger:
+    from watchbell.core.triggers.cron_trigger import Cron
+
     return Cron(rest, **options)  # type: ignore[arg-type]  # Cron looks at every value
 
 
@@ -217,20 +250,34 @@ def _manual_from_text(rest: str, _options: dict[str, str]) -> Trigger:
     return Manual()
 
 
+def _calendar_from_text(rest: str, options: dict[str, str]) -> Trigger:
+    from watchbell.core.triggers.calendar_trigger import calendar_from_text
+
+    return calendar_from_text(rest, options)
+
+
 def _rrule_from_text(rest: str, options: dict[str, str]) -> Trigger:
+    from watchbell.core.triggers.rrule_trigger import RRule
+
     return RRule(rest, **options)  # type: ignore[arg-type]  # RRule looks at every value
 
 
 _KINDS: Final[dict[str, tuple[tuple[str, ...], Callable[[str, dict[str, str]], Trigger]]]] = {
     "cron": (("tz", "dst", "gap", "fold"), _cron_from_text),
-    "calendar": (_CALENDAR_OPTIONS, calendar_from_text),
+    "calendar": (("tz", "start", "short_month", "dst", "gap", "fold"), _calendar_from_text),
     "rrule": (("start", "tz", "dst", "gap", "fold"), _rrule_from_text),
     "every": (("start_at", "run_at_start", "after_completion"), _every_from_text),
     "once": (("tz",), _once_from_text),
     "manual": ((), _manual_from_text),
 }
-_CLASSES: Final[dict[str, type[Trigger]]] = {
-    made.kind: made for made in (Cron, Calendar, RRule, Interval, Once, Manual)
+_COMPOUND: Final = ("any", "except")
+_CLASSES: Final = {
+    "cron": "Cron",
+    "calendar": "Calendar",
+    "rrule": "RRule",
+    "interval": "Interval",
+    "once": "Once",
+    "manual": "Manual",
 }
 
 
@@ -242,19 +289,23 @@ def trigger_from_json(data: Mapping[str, Any], rules: RulesByZone | None = None)
     """
     content = dict(data)
     if content.get("kind") in _COMPOUND:
+        from watchbell.core.triggers.compound_text import compound_from_json
+
         found = compound_from_json(content, lambda part: trigger_from_json(part, rules))
         return found if rules is None else found.with_rules(rules)
-    made = _CLASSES.get(str(content.pop("kind", None)))
-    if made is None:
+    kind = str(content.pop("kind", None))
+    if kind not in _CLASSES:
         raise BadTrigger(
             f"{_short(data)} is no trigger; its kind must be one of {', '.join((*_CLASSES, *_COMPOUND))}"
         )
+    name = _CLASSES[kind]
+    made: type[Trigger] = globals().get(name) or __getattr__(name)
     try:
-        if made in (Cron, Calendar, RRule) and rules and content.get("tz", "UTC") in rules:
+        if kind in ("cron", "calendar", "rrule") and rules and content.get("tz", "UTC") in rules:
             content["rules"] = rules[content.get("tz", "UTC")]
         return made(**content)
     except TypeError as error:
-        raise BadTrigger(f"{_short(data)} is no {data['kind']} trigger: {error}") from error
+        raise BadTrigger(f"{_short(data)} is no {kind} trigger: {error}") from error
 
 
 def _short(value: object) -> str:

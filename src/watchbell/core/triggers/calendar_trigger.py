@@ -24,9 +24,10 @@ from watchbell.core.triggers.calendar_rule import (
     read_start,
     read_time_of_day,
 )
+from watchbell.core.triggers.combine import RulesByZone
 from watchbell.core.triggers.pattern import Pattern
 from watchbell.core.triggers.walk import Walk
-from watchbell.core.triggers.wall_trigger import Dst, RulesByZone, WallTrigger, check_clocks, told_clocks
+from watchbell.core.triggers.wall_trigger import Dst, WallTrigger, check_clocks, told_clocks
 from watchbell.core.wallclock import Fold, Gap, ZoneRules, zone_info, zone_rules
 from watchbell.errors import BadTrigger, NeverMatches
 
@@ -40,7 +41,6 @@ _DEFAULTS: Final = {
     "gap": "end",
     "fold": "first",
 }
-OPTIONS: Final = tuple(_DEFAULTS)
 
 
 class Clocks(TypedDict, total=False):

@@ -15,9 +15,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from watchbell.core.instants import Instant
-from watchbell.core.triggers.combine import Combines
+from watchbell.core.triggers.combine import Combines, RulesByZone, not_later
 from watchbell.core.triggers.compound_days import around, read_day, stretches_of
-from watchbell.core.triggers.wall_trigger import RulesByZone, not_later
 from watchbell.core.wallclock import ZoneRules, zone_info, zone_rules
 from watchbell.errors import BadTrigger, NeverMatches
 

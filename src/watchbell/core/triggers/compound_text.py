@@ -11,7 +11,6 @@ from watchbell.errors import BadTrigger
 if TYPE_CHECKING:
     from watchbell.core.triggers import Trigger
 
-KINDS: Final = ("any", "except")
 _MOST_BRACKETS: Final = 100
 _OPTIONS: Final = ("days", "tz")
 

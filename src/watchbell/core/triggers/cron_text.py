@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from watchbell.core.instants import human_duration
-from watchbell.core.triggers.cron import CronFields, DateFields
+from watchbell.core.triggers.cron_fields import CronFields, DateFields
 
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",

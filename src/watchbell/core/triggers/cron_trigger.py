@@ -6,22 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from watchbell.core.instants import Instant
-from watchbell.core.triggers.cron import parse_cron
+from watchbell.core.triggers.combine import RulesByZone
+from watchbell.core.triggers.cron_fields import parse_cron
 from watchbell.core.triggers.cron_text import describe_cron
 from watchbell.core.triggers.walk import Walk, walk
-from watchbell.core.triggers.wall_trigger import (
-    DSTS,
-    Dst,
-    RulesByZone,
-    WallTrigger,
-    check_clocks,
-    not_later,
-    told_clocks,
-)
+from watchbell.core.triggers.wall_trigger import Dst, WallTrigger, check_clocks, told_clocks
 from watchbell.core.wallclock import Fold, Gap, ZoneRules, zone_info, zone_rules
 from watchbell.errors import BadTrigger, NeverMatches
-
-__all__ = ["DSTS", "Cron", "Dst", "RulesByZone", "not_later"]
 
 
 @dataclass(frozen=True, slots=True)

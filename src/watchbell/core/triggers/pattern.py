@@ -15,7 +15,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final, Protocol
 
-from watchbell.core.triggers.cron import DateFields, parse_cron
+from watchbell.core.triggers.cron_fields import DateFields, parse_cron
 from watchbell.core.units import DAY, FIRST_DAY, HOUR, LAST_DAY, MINUTE, SECOND
 
 _EPOCH_ORDINAL: Final = 719_163

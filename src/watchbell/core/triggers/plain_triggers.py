@@ -17,8 +17,7 @@ from watchbell.core.instants import (
     read_time,
     to_text,
 )
-from watchbell.core.triggers.combine import Combines
-from watchbell.core.triggers.cron_trigger import RulesByZone, not_later
+from watchbell.core.triggers.combine import Combines, RulesByZone, not_later
 from watchbell.core.wallclock import zone_info
 from watchbell.errors import BadTrigger
 

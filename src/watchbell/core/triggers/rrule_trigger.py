@@ -14,12 +14,13 @@ from typing import Any, ClassVar, Final, cast
 
 from watchbell.core.instants import Instant, read_time, reading_text
 from watchbell.core.timeline import Timeline, timeline
+from watchbell.core.triggers.combine import RulesByZone
 from watchbell.core.triggers.pattern import Pattern
 from watchbell.core.triggers.rrule_dates import Readings
 from watchbell.core.triggers.rrule_text import Recurrence, WallTime, parse_rrule
 from watchbell.core.triggers.rrule_words import describe_rrule
 from watchbell.core.triggers.walk import Walk
-from watchbell.core.triggers.wall_trigger import Dst, RulesByZone, WallTrigger, check_clocks, told_clocks
+from watchbell.core.triggers.wall_trigger import Dst, WallTrigger, check_clocks, told_clocks
 from watchbell.core.units import DAY
 from watchbell.core.wallclock import Fold, Gap, ZoneRules, zone_info, zone_rules
 from watchbell.errors import BadTrigger, NeverMatches

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 from watchbell.core.instants import Instant, reading_text
-from watchbell.core.triggers.combine import Combines
+from watchbell.core.triggers.combine import Combines, not_later
 from watchbell.core.triggers.walk import Walk
-from watchbell.core.wallclock import FOLDS, GAPS, Fold, Gap, ZoneRules
+from watchbell.core.wallclock import FOLDS, GAPS, Fold, Gap
 from watchbell.errors import BadTrigger
 
 Dst: TypeAlias = Literal["auto", "wall", "rhythm"]
 """Whether a rule means real time or the time on the wall; `auto` looks at the rule itself."""
 DSTS: Final[tuple[Dst, ...]] = ("auto", "wall", "rhythm")
-RulesByZone: TypeAlias = Mapping[str, ZoneRules]
 
 _GAP_TEXTS: Final[dict[Gap, str]] = {
     "end": "",
@@ -93,8 +91,3 @@ def told_clocks(dst: Dst, gap: Gap, fold: Fold, rhythm: bool) -> list[str]:
     if not rhythm:
         told += [text for text in (_GAP_TEXTS[gap], _FOLD_TEXTS[fold]) if text]
     return told
-
-
-def not_later(found: Instant | None, upto: Instant) -> Instant | None:
-    """What was found, unless it is after `upto`."""
-    return found if found is not None and found <= upto else None

@@ -63,7 +63,7 @@ def read_start(tx: Tx, node: int, now: int, boot_id: str, boot_us: int) -> Start
         "engine_epoch > 0 AND labels NOT LIKE '%exec:%' ORDER BY id DESC LIMIT 1",
         (node,),
     )
-    restored = tx.value("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'restored_at'")
+    restored = tx.value("SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'restored_at'")
     newest, beat, boot, boot_name = seen or (None, None, None, "")
     stamps = [int(at) for at in (newest, restored) if at is not None]
     seen_at = None if boot is None else beat

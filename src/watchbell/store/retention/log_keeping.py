@@ -142,7 +142,7 @@ def _cut(tx: Tx, run: int, limit: int, told: str, now: int) -> tuple[int, bool]:
     if tx.value("SELECT 1 FROM run_log WHERE run = ? AND seq > ? LIMIT 1", (run, NOTICE)):
         return gone, False
     tx.run(
-        "INSERT OR REPLACE INTO run_log (run, seq, at, stream, level, text) VALUES (?, ?, ?, 'watchbell', 'warning', ?)",
+        "INSERT INTO run_log (run, seq, at, stream, level, text) VALUES (?, ?, ?, 'watchbell', 'warning', ?) ON CONFLICT (run, seq) DO UPDATE SET at = excluded.at, stream = excluded.stream, level = excluded.level, text = excluded.text",
         (run, NOTICE, now, told),
     )
     tx.run(

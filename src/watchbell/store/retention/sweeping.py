@@ -9,7 +9,7 @@ def alerts(tx: Tx, before: int, limit: int) -> int:
     """Remove alerts that ended long ago, delivered or given up, with their deliveries."""
     rows = tx.rows(
         "SELECT id FROM alert WHERE state <> 'pending' AND ended_at < ? AND id < "
-        "(SELECT coalesce(min(id), 1 << 62) FROM alert WHERE raised_at >= ?) ORDER BY id LIMIT ?",
+        "(SELECT coalesce(min(id), 4611686018427387904) FROM alert WHERE raised_at >= ?) ORDER BY id LIMIT ?",
         (before, before, limit),
     )
     some = ", ".join(str(row[0]) for row in rows)
@@ -34,7 +34,7 @@ def changes(tx: Tx, before: int, limit: int) -> int:
     """Remove the oldest events of the audit trail. Events are numbered in the order of their time."""
     return tx.run(
         "DELETE FROM audit_event WHERE id IN (SELECT id FROM audit_event WHERE id < "
-        "(SELECT coalesce(min(id), 1 << 62) FROM (SELECT id, at FROM audit_event ORDER BY id LIMIT ?) WHERE at >= ?) "
+        "(SELECT coalesce(min(id), 4611686018427387904) FROM (SELECT id, at FROM audit_event ORDER BY id LIMIT ?) oldest WHERE at >= ?) "
         "ORDER BY id LIMIT ?)",
         (limit + 1, before, limit),
     )

@@ -20,6 +20,11 @@ from ..tx import Row, Tx
 
 CACHE_SIZE = 65_536
 
+DEFINITIONS = (
+    "SELECT v.schedule, v.version, v.job, v.trigger, v.policies, v.args, s.workspace, s.name, s.tags, v.zones "
+    "FROM schedule_version v JOIN schedule s ON s.id = v.schedule"
+)
+DEFINITIONS_OF = f"{DEFINITIONS} WHERE v.schedule = ? AND v.version = ?"
 JOB_COLUMNS = "id, workspace, name, lane, target, command, options, aliases, tags, about, app, ended_at"
 
 
@@ -125,12 +130,7 @@ class Catalog:
         broken: dict[tuple[int, int], str],
     ) -> None:
         """Read many definitions with one statement; what cannot be read stops none of the others."""
-        rows = tx.many_returning(
-            "SELECT v.schedule, v.version, v.job, v.trigger, v.policies, v.args, s.workspace, s.name, s.tags, "
-            "v.zones "
-            "FROM schedule_version v JOIN schedule s ON s.id = v.schedule WHERE v.schedule = ? AND v.version = ?",
-            unknown,
-        )
+        rows = tx.many_returning(DEFINITIONS_OF, unknown)
         for row in rows:
             pair = (row[0], row[1])
             try:

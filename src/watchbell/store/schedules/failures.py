@@ -25,7 +25,7 @@ def failures_in_a_row(tx: Tx, schedule: int, most: int) -> int:
     )
     rows = tx.rows(
         "SELECT state FROM (SELECT state, origin, due_at, ended_at FROM occurrence WHERE schedule = ? AND origin IN "
-        "('scheduled', 'backfill') ORDER BY due_at DESC LIMIT ?) "
+        "('scheduled', 'backfill') ORDER BY due_at DESC LIMIT ?) latest "
         f"WHERE origin = 'scheduled' AND state IN ({_COUNTED}) AND ended_at > ? ORDER BY due_at DESC LIMIT ?",
         (schedule, LOOKED_AT, since or 0, most),
     )

@@ -55,7 +55,7 @@ def batches(tx: Tx, batch: int | None = None) -> list[Row]:
     only = "" if batch is None else "WHERE b.id = ? "
     return tx.rows(
         "SELECT b.id, b.kind, b.origin, b.at, b.actor, b.undone_at, count(i.schedule), "
-        "coalesce(sum(s.ended_at IS NULL), 0) FROM import_batch b LEFT JOIN import_item i ON i.batch = b.id "
+        "count(*) FILTER (WHERE s.id IS NOT NULL AND s.ended_at IS NULL) FROM import_batch b LEFT JOIN import_item i ON i.batch = b.id "
         f"LEFT JOIN schedule s ON s.id = i.schedule {only}GROUP BY b.id ORDER BY b.id DESC",
         () if batch is None else (batch,),
     )

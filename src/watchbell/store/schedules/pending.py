@@ -15,7 +15,6 @@ from ...core.definition import canonical
 from ...core.instants import to_text
 from ...core.policies import to_json
 from ..journal import record
-from ..planning import plan_schedule
 from ..tx import Tx
 from .catalog import Catalog, policies_of, trigger_of
 from .pauses import Doer, account_for_pause
@@ -145,6 +144,8 @@ def apply_due(tx: Tx, catalog: Catalog, schedule: int, now: int) -> bool:
     pending = edit_of(tx, schedule)
     if pending is None or pending.at > now:
         return False
+    from ..planning import plan_schedule  # read where a change is applied
+
     at, doer = pending.at, Doer(pending.actor, now)
     plan_schedule(tx, catalog, schedule, now, upto=at)
     row = tx.row(

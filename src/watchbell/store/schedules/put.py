@@ -15,7 +15,7 @@ from ...core.blackout import refuse_endless
 from ...core.definition import canonical, content_hash
 from ...core.instants import to_text
 from ...core.policies import JobOptions, Policies, policies_from_json, to_json
-from ...core.triggers import Calendar, Interval, Manual, Trigger
+from ...core.triggers import Manual, Trigger
 from ...core.triggers.rebinding import filled_like
 from ...errors import NotFound
 from .. import gates, rates
@@ -205,8 +205,9 @@ def _rebound(spec: ScheduleSpec, stored: str, doer: Doer) -> Content:
         before = trigger_of(stored)
     except Exception:
         before = Manual()
-    if isinstance(before, Interval | Calendar) and before.start_at is not None:
-        anchor = before.start_at
+    began = getattr(before, "start_at", None)  # an interval has it, and a calendar
+    if began is not None:
+        anchor = began
     return content_of(replace(spec, trigger=filled_like(spec.trigger, before)), doer, anchor)
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ...core.states import Reason, State, check
+from ...core.states import LIVE, Reason, State, check, sql_list
 from ...core.triggers import Interval
 from .. import gates
 from ..alerts import forget
 from ..business_keys import expire_keys
 from ..journal import record
-from ..planning import LIVE_ROWS, plan_schedule
 from ..revision import raise_catalog
 from ..tx import Tx
 from . import pending
@@ -24,10 +23,16 @@ from .catalog import Catalog, trigger_of
 from .pauses import Doer, account_for_pause, open_pause, stand
 from .versions import counts_from_its_end, next_of
 
+_IS_LIVE = f"state IN ({sql_list(LIVE)})"
+
 
 def bring_up_to(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> int:
     """Put everything due up to now into the ledger, standing still or not; returns the instant the change takes
     effect: now, or where the planner is already (at most the claim-ahead later)."""
+    from ..planning import (
+        plan_schedule,
+    )  # whoever only declares and asks plans nothing, and starts sooner without it
+
     pending.apply_due(tx, catalog, schedule, doer.now)
     plan_schedule(tx, catalog, schedule, doer.now)
     standing, until = tx.row(  # type: ignore[misc]
@@ -96,6 +101,8 @@ def _catch_up(tx: Tx, catalog: Catalog, schedule: int, kind: str, doer: Doer) ->
     )
     if standing != kind or until >= doer.now or counts_from_its_end(tx, schedule):
         return None
+    from ..planning import plan_schedule
+
     tx.run("UPDATE cursor SET next_due = ? WHERE schedule = ?", (next_of(tx, schedule, until), schedule))
     plan_schedule(tx, catalog, schedule, doer.now, why=Reason.PAUSED)
     tx.run("UPDATE cursor SET planned_until = ? WHERE schedule = ?", (doer.now, schedule))
@@ -121,7 +128,7 @@ def remove(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> None:
 def drop_waiting(tx: Tx, schedule: int, now: int, state: State, reason: str | None) -> int:
     """End what was due before and has not begun."""
     rows = tx.rows(
-        f"SELECT id, state, gates FROM occurrence WHERE schedule = ? AND {LIVE_ROWS} AND "
+        f"SELECT id, state, gates FROM occurrence WHERE schedule = ? AND {_IS_LIVE} AND "
         "state IN ('waiting', 'queued', 'held')",
         (schedule,),
     )
@@ -155,7 +162,7 @@ def follow_chain(tx: Tx, schedule: int, ended_at: int) -> None:
     if not isinstance(trigger, Interval) or not trigger.after_completion:
         return
     live = tx.value(
-        f"SELECT 1 FROM occurrence WHERE schedule = ? AND {LIVE_ROWS} AND origin <> 'manual' LIMIT 1",
+        f"SELECT 1 FROM occurrence WHERE schedule = ? AND {_IS_LIVE} AND origin <> 'manual' LIMIT 1",
         (schedule,),
     )
     if live is None:

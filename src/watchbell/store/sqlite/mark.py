@@ -92,7 +92,7 @@ def compare(tx: Tx, folder: Path, where: str) -> None:
 
 
 def _knows(tx: Tx, marked: _Marked) -> bool:
-    epoch = int(tx.value("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'engine_epoch'"))
+    epoch = int(tx.value("SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'engine_epoch'"))
     beat = tx.value("SELECT max(heartbeat_at) FROM node WHERE engine_epoch = ?", (marked.epoch,))
     if epoch < marked.epoch or (marked.beat_at and beat is not None and int(beat) < marked.beat_at):
         return False

@@ -55,7 +55,7 @@ def newest_at(tx: Tx) -> int:
             "SELECT max(planned_at) FROM (SELECT planned_at FROM occurrence ORDER BY id DESC LIMIT 100)"
         ),
         tx.value("SELECT max(at) FROM (SELECT at FROM audit_event ORDER BY id DESC LIMIT 100)"),
-        tx.value("SELECT max(CAST(value AS INTEGER)) FROM meta WHERE key IN ('created_at', 'restored_at')"),
+        tx.value("SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('created_at', 'restored_at')"),
     ]
     return max((int(at) for at in found if at is not None), default=0)
 
@@ -178,5 +178,5 @@ def _highest(tx: Tx) -> int:
 
 
 def _meta(tx: Tx, key: str) -> int:
-    found = tx.value("SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?", (key,))
+    found = tx.value("SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?", (key,))
     return 0 if found is None else int(found)

@@ -1,0 +1,32 @@
+"""How values cross to the server and back, so that they are what SQLite takes and gives: whole numbers for truths and
+for sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Buffer, Dumper, Loader
+
+
+class _TruthDumper(Dumper):
+    """True is 1, as in every column that holds one."""
+
+    oid = 20
+
+    def dump(self, obj: Any) -> Buffer | None:
+        return b"1" if obj else b"0"
+
+
+class _NumericLoader(Loader):
+    """A sum of whole numbers is one."""
+
+    def load(self, data: Buffer) -> int | float:
+        text = bytes(data)
+        return float(text) if b"." in text or b"N" in text else int(text)
+
+
+def adapt(conn: psycopg.Connection[Any]) -> None:
+    """Set a connection up for that."""
+    conn.adapters.register_dumper(bool, _TruthDumper)
+    conn.adapters.register_loader("numeric", _NumericLoader)

@@ -1,0 +1,103 @@
+"""Where a database on a server is, and how to connect to it."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ...errors import BadConfiguration
+from .adapting import adapt
+
+SCHEMA = "watchbell"
+FORM = "postgresql://user:password@host:5432/database"
+_LONGEST_NAME = 63
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "application_name": "watchbell",
+}
+"""So that a connection whose other end is gone without a word is noticed within seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A schema in a database on a server. `listen` is where notifications are listened for, if not at the same place."""
+
+    conninfo: str
+    where: str
+    schema: str = SCHEMA
+    listen: str | None = None
+
+    @property
+    def lock_key(self) -> int:
+        """The number of the lock that every writer takes: of this schema; a lock holds within its database anyway."""
+        return (0x7762 << 32) | zlib.crc32(self.schema.encode())
+
+    @property
+    def channel(self) -> str:
+        """The channel on which nodes tell each other that something was written."""
+        return f"{self.schema}_wake"
+
+    def connect(self, conninfo: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection that is in no transaction. Raises psycopg.Error."""
+        conn = psycopg.connect(conninfo or self.conninfo, autocommit=True, prepare_threshold=None)
+        adapt(conn)
+        return conn
+
+
+def parse_url(url: str) -> Address:
+    """Read a database URL. BadConfiguration says how it is written.
+
+    Beside what PostgreSQL knows itself (sslmode and so on) two parameters are watchbell's: `schema`, and `listen`, a URL
+    of the server itself where the first one leads to a pooler.
+    """
+    try:
+        place, _, query = url.partition("?")
+        ours = {"schema": SCHEMA, "listen": ""}
+        others = []
+        for key, value in parse_qsl(query, keep_blank_values=True):
+            if key in ours:
+                ours[key] = value
+            else:
+                others.append((key, value))
+        plain = f"{place}?{urlencode(others)}" if others else place
+        known = conninfo_to_dict(plain)
+        conninfo = make_conninfo(plain, **{k: v for k, v in _PATIENCE.items() if k not in known})
+        listen = make_conninfo(ours["listen"], **_PATIENCE) if ours["listen"] else None
+    except (ValueError, psycopg.Error) as error:
+        raise BadConfiguration(
+            f"The database URL cannot be read ({str(error).strip()}); write {FORM}."
+        ) from None
+    schema = ours["schema"]
+    if (
+        not schema.isidentifier()
+        or not schema.isascii()
+        or schema != schema.lower()
+        or len(schema) > _LONGEST_NAME - 5
+    ):
+        raise BadConfiguration(
+            f"The schema {schema!r} in the database URL is no plain name: write lower-case letters, digits and _."
+        )
+    if schema.startswith("pg_") or schema in ("public", "information_schema"):
+        raise BadConfiguration(
+            f"watchbell's tables get a schema of their own; {schema!r} in the database URL is not for it."
+        )
+    return Address(conninfo, _shown(known, schema), schema, listen)
+
+
+def _shown(known: dict[str, Any], schema: str) -> str:
+    """The place in words, without its password."""
+    host = known.get("host") or "localhost"
+    port = f":{known['port']}" if known.get("port") else ""
+    user = f"{known['user']}@" if known.get("user") else ""
+    name = known.get("dbname") or known.get("user") or ""
+    tail = "" if schema == SCHEMA else f"?schema={schema}"
+    return f"postgresql://{user}{host}{port}/{name}{tail}"

@@ -1,0 +1,461 @@
+-- The ledger and all that stands around it. Instants are microseconds UTC, spans end in _us, JSON is text.
+-- A row of `occurrence` is one due instant with its run; states and arrows are in core/states.py.
+--
+-- The tables are those of SQLite (store/sqlite/migrations), column by column. What differs: text is compared byte by byte
+-- (COLLATE "C"), occurrences draw their ids from a sequence, and the tables that every run changes leave room in their
+-- pages and are vacuumed early.
+
+-- What the statements call by SQLite's name (store/postgres/dialect.py).
+CREATE FUNCTION max(BIGINT, BIGINT) RETURNS BIGINT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT greatest($1, $2)';
+CREATE FUNCTION min(BIGINT, BIGINT) RETURNS BIGINT LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT least($1, $2)';
+CREATE FUNCTION instr(TEXT, TEXT) RETURNS INTEGER LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT strpos($1, $2)';
+
+CREATE SEQUENCE occurrence_id;
+
+CREATE TABLE meta (
+    key   TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE workspace (
+    id         BIGINT PRIMARY KEY,
+    name       TEXT COLLATE "C" NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE job (
+    id         BIGINT PRIMARY KEY,
+    workspace  BIGINT NOT NULL,
+    name       TEXT COLLATE "C" NOT NULL,
+    lane       TEXT COLLATE "C" NOT NULL,                 -- async, thread, process, command
+    target     TEXT COLLATE "C",                          -- module:qualname of a function job
+    command    TEXT COLLATE "C",                          -- JSON of a command job
+    options    TEXT COLLATE "C" NOT NULL DEFAULT '{}',    -- timeout, retry, limits … (core/policies.py)
+    parameters TEXT COLLATE "C",                          -- JSON schema of the arguments, for forms
+    aliases    TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    tags       TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    about      TEXT COLLATE "C" NOT NULL DEFAULT '',
+    app        TEXT COLLATE "C",                          -- the app that declares it, NULL for one made by hand
+    revision   BIGINT NOT NULL DEFAULT 0,    -- of the declaring process
+    hash       TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    ended_at   BIGINT
+);
+CREATE UNIQUE INDEX job_name ON job (workspace, name);
+
+CREATE TABLE schedule (
+    id            BIGINT PRIMARY KEY,
+    workspace     BIGINT NOT NULL,
+    name          TEXT COLLATE "C" NOT NULL,
+    job           BIGINT NOT NULL,
+    version       BIGINT NOT NULL,
+    tags          TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    about         TEXT COLLATE "C" NOT NULL DEFAULT '',
+    app           TEXT COLLATE "C",
+    revision      BIGINT NOT NULL DEFAULT 0,
+    source        TEXT COLLATE "C",                       -- the source that declares it, with its key there
+    source_key    TEXT COLLATE "C",
+    standing      TEXT COLLATE "C" NOT NULL DEFAULT 'on', -- on, paused, disabled, set_aside
+    set_aside     TEXT COLLATE "C",                       -- why it is set aside, as a sentence
+    undeclared_at BIGINT,
+    closed_until  BIGINT NOT NULL DEFAULT 0, -- retention has rolled up everything at or below it
+    created_at    BIGINT NOT NULL,
+    ended_at      BIGINT
+);
+CREATE UNIQUE INDEX schedule_name ON schedule (workspace, name) WHERE ended_at IS NULL;
+CREATE INDEX schedule_job ON schedule (job);
+CREATE INDEX schedule_source ON schedule (source, source_key) WHERE source IS NOT NULL AND ended_at IS NULL;
+
+CREATE TABLE schedule_version (
+    schedule       BIGINT NOT NULL,
+    version        BIGINT NOT NULL,
+    effective_from BIGINT NOT NULL,          -- implies instants after this …
+    effective_to   BIGINT,                   -- … up to and with this; NULL while in force
+    job            BIGINT NOT NULL,
+    trigger        TEXT COLLATE "C" NOT NULL,             -- JSON
+    policies       TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    args           TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    zones          TEXT COLLATE "C" NOT NULL DEFAULT '[]',-- [[zone, digest], …]: the rules it was planned with
+    hash           TEXT COLLATE "C" NOT NULL,
+    actor          TEXT COLLATE "C" NOT NULL,
+    created_at     BIGINT NOT NULL,
+    PRIMARY KEY (schedule, version)
+);
+
+CREATE TABLE zone_rules (
+    zone        TEXT COLLATE "C" NOT NULL,
+    digest      TEXT COLLATE "C" NOT NULL,
+    transitions TEXT COLLATE "C" NOT NULL,                -- JSON
+    PRIMARY KEY (zone, digest)
+);
+
+-- Hot and narrow: one row per schedule that is not ended.
+CREATE TABLE cursor (
+    schedule      BIGINT PRIMARY KEY,
+    next_due      BIGINT,                    -- NULL: nothing to plan
+    planned_until BIGINT NOT NULL,           -- everything up to here is in the ledger
+    version       BIGINT NOT NULL
+);
+CREATE INDEX cursor_due ON cursor (next_due) WHERE next_due IS NOT NULL;
+
+-- A time in which a schedule stood still: paused, disabled or set aside.
+CREATE TABLE pause (
+    id       BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    schedule BIGINT NOT NULL,
+    kind     TEXT COLLATE "C" NOT NULL,
+    from_at  BIGINT NOT NULL,
+    until_at BIGINT,
+    actor    TEXT COLLATE "C" NOT NULL,
+    note     TEXT COLLATE "C" NOT NULL DEFAULT ''
+);
+CREATE INDEX pause_schedule ON pause (schedule, from_at);
+
+CREATE TABLE node (
+    id           BIGINT PRIMARY KEY,         -- one row per engine process: its incarnation
+    name         TEXT COLLATE "C" NOT NULL,
+    host         TEXT COLLATE "C" NOT NULL,
+    pid          BIGINT NOT NULL,
+    boot_id      TEXT COLLATE "C" NOT NULL,
+    version      TEXT COLLATE "C" NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL,               -- up, draining, stopped, dead
+    slots        TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    handlers     TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    labels       TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    started_at   BIGINT NOT NULL,
+    heartbeat_at BIGINT NOT NULL,
+    lease_until  BIGINT NOT NULL,
+    stopped_at   BIGINT,
+    engine_epoch BIGINT NOT NULL,
+    boot_us      BIGINT                      -- what its boot-time clock showed at its last heartbeat
+);
+CREATE INDEX node_up ON node (state) WHERE state IN ('up', 'draining');
+
+CREATE TABLE occurrence (
+    id          BIGINT PRIMARY KEY,
+    workspace   BIGINT NOT NULL DEFAULT 1,
+    schedule    BIGINT,
+    version     BIGINT,
+    job         BIGINT NOT NULL,
+    origin      TEXT COLLATE "C" NOT NULL,                -- scheduled, backfill, manual, dependency
+    due_at      BIGINT NOT NULL,
+    start_at    BIGINT NOT NULL,             -- due_at and spread: not before this
+    state       TEXT COLLATE "C" NOT NULL,
+    reason      TEXT COLLATE "C",
+    lane        TEXT COLLATE "C" NOT NULL,
+    priority    BIGINT NOT NULL DEFAULT 0,   -- lower runs first
+    ready_at    BIGINT,                      -- of waiting and retrying rows
+    gates       TEXT COLLATE "C",                         -- JSON list of the gates it passes
+    held_by     TEXT COLLATE "C",                         -- of held rows: a gate, or overlap
+    catchup     BIGINT NOT NULL DEFAULT 0,   -- planned late, by the catch-up policy
+    node        BIGINT,
+    epoch       BIGINT NOT NULL DEFAULT 0,
+    token_hash  BYTEA,
+    attempt     BIGINT NOT NULL DEFAULT 0,
+    planned_at  BIGINT NOT NULL,
+    claimed_at  BIGINT,
+    began_at    BIGINT,
+    ended_at    BIGINT,
+    into_id     BIGINT,                      -- the occurrence that stands for it, or that was in its way
+    cause_id    BIGINT,                      -- the run that it was made from
+    key         TEXT COLLATE "C",                         -- business key
+    args        TEXT COLLATE "C",                         -- JSON; NULL: the version's
+    stands_for  TEXT COLLATE "C",                         -- nominal wall times that fall on this instant
+    revoke      TEXT COLLATE "C",                         -- asked to end: by whom
+    pid         BIGINT,
+    pid_started BIGINT,
+    result      TEXT COLLATE "C",
+    error       TEXT COLLATE "C",
+    traceback   TEXT COLLATE "C",
+    exit_code   BIGINT,
+    peak_memory BIGINT,
+    cpu_us      BIGINT,
+    note        TEXT COLLATE "C",
+    resolved    TEXT COLLATE "C",                         -- the truth about a lost run that arrived later
+    history     TEXT COLLATE "C"                          -- what became of it before it was reopened, oldest first
+);
+CREATE UNIQUE INDEX occurrence_identity ON occurrence (schedule, due_at) WHERE origin IN ('scheduled', 'backfill');
+CREATE INDEX occurrence_by_hand ON occurrence (job, id) WHERE origin IN ('manual', 'dependency');
+CREATE INDEX occurrence_waiting ON occurrence (lane, priority, ready_at) WHERE state IN ('waiting', 'retrying');
+CREATE INDEX occurrence_queued ON occurrence (lane, catchup, priority, due_at) WHERE state = 'queued';
+CREATE INDEX occurrence_held ON occurrence (held_by, priority, due_at) WHERE state = 'held';
+CREATE INDEX occurrence_live ON occurrence (schedule)
+    WHERE state IN ('waiting', 'queued', 'held', 'claimed', 'running', 'retrying');
+CREATE INDEX occurrence_revoked ON occurrence (id)
+    WHERE revoke IS NOT NULL AND state IN ('claimed', 'running');
+
+CREATE TABLE span (
+    id         BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    schedule   BIGINT NOT NULL,
+    version    BIGINT NOT NULL,
+    from_at    BIGINT NOT NULL,              -- the occurrences after this …
+    to_at      BIGINT NOT NULL,              -- … up to and with this
+    count      BIGINT NOT NULL,
+    ending     TEXT COLLATE "C" NOT NULL,
+    reason     TEXT COLLATE "C",
+    into_id    BIGINT,
+    planned_at BIGINT NOT NULL
+);
+CREATE INDEX span_schedule ON span (schedule, to_at);
+
+-- Attempts of runs that needed more than one; a single attempt lives in its ledger row.
+CREATE TABLE attempt (
+    run         BIGINT NOT NULL,
+    number      BIGINT NOT NULL,
+    epoch       BIGINT NOT NULL,
+    node        BIGINT,
+    claimed_at  BIGINT,
+    began_at    BIGINT,
+    ended_at    BIGINT,
+    ending      TEXT COLLATE "C" NOT NULL,
+    reason      TEXT COLLATE "C",
+    error       TEXT COLLATE "C",
+    traceback   TEXT COLLATE "C",
+    exit_code   BIGINT,
+    peak_memory BIGINT,
+    cpu_us      BIGINT,
+    note        TEXT COLLATE "C",
+    PRIMARY KEY (run, number)
+);
+
+CREATE TABLE run_log (
+    run    BIGINT NOT NULL,
+    seq    BIGINT NOT NULL,
+    at     BIGINT NOT NULL,
+    stream TEXT COLLATE "C" NOT NULL,                     -- log, stdout, stderr, watchbell
+    level  TEXT COLLATE "C" NOT NULL,
+    text   TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (run, seq)
+);
+
+CREATE TABLE run_progress (
+    run     BIGINT PRIMARY KEY,
+    done    DOUBLE PRECISION NOT NULL,
+    of      DOUBLE PRECISION,
+    message TEXT COLLATE "C",
+    at      BIGINT NOT NULL
+);
+
+-- What a run has done once and must not do again (run.once).
+CREATE TABLE effect (
+    run  BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    at   BIGINT NOT NULL,
+    PRIMARY KEY (run, name)
+);
+
+CREATE TABLE business_key (
+    job        BIGINT NOT NULL,
+    key        TEXT COLLATE "C" NOT NULL,
+    run        BIGINT NOT NULL,
+    digest     TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT,                       -- NULL while its run is live
+    PRIMARY KEY (job, key)
+);
+CREATE INDEX business_key_run ON business_key (run);
+
+CREATE TABLE gate (
+    key    TEXT COLLATE "C" PRIMARY KEY,
+    lim    BIGINT NOT NULL,
+    active BIGINT NOT NULL DEFAULT 0
+);
+
+-- When nothing could be planned, and why: evidence for `missed` and for explain.
+CREATE TABLE outage (
+    id      BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    kind    TEXT COLLATE "C" NOT NULL,                    -- downtime, suspend, clock_jump, clock_back
+    from_at BIGINT NOT NULL,
+    to_at   BIGINT NOT NULL,
+    node    BIGINT,
+    note    TEXT COLLATE "C" NOT NULL DEFAULT ''
+);
+CREATE INDEX outage_time ON outage (to_at);
+
+CREATE TABLE source (
+    name        TEXT COLLATE "C" PRIMARY KEY,
+    every_us    BIGINT NOT NULL,
+    errors      BIGINT NOT NULL DEFAULT 0,   -- consecutive
+    max_errors  BIGINT NOT NULL,
+    last_error  TEXT COLLATE "C",
+    read_at     BIGINT,
+    good_at     BIGINT,
+    counts      TEXT COLLATE "C" NOT NULL DEFAULT '{}'
+);
+
+CREATE TABLE channel (
+    id         BIGINT PRIMARY KEY,
+    name       TEXT COLLATE "C" NOT NULL UNIQUE,
+    kind       TEXT COLLATE "C" NOT NULL,                 -- email, webhook
+    options    TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE alert_rule (
+    id         BIGINT PRIMARY KEY,
+    workspace  BIGINT NOT NULL DEFAULT 1,
+    scope      TEXT COLLATE "C" NOT NULL,                 -- workspace, tag, schedule
+    target     TEXT COLLATE "C" NOT NULL DEFAULT '',      -- the tag or the schedule's name
+    events     TEXT COLLATE "C" NOT NULL,                 -- JSON list
+    streak     BIGINT NOT NULL DEFAULT 1,
+    channel    BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at   BIGINT
+);
+
+-- Where a rule stands for one schedule (or one job run by hand): how long the streak is and whether it has told.
+CREATE TABLE alert_state (
+    rule    BIGINT NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    streak  BIGINT NOT NULL DEFAULT 0,
+    firing  BIGINT NOT NULL DEFAULT 0,
+    since   BIGINT,
+    PRIMARY KEY (rule, subject)
+);
+
+CREATE TABLE alert (
+    id         BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    rule       BIGINT NOT NULL,
+    channel    BIGINT NOT NULL,
+    event      TEXT COLLATE "C" NOT NULL,
+    subject    TEXT COLLATE "C" NOT NULL,
+    run        BIGINT,
+    text       TEXT COLLATE "C" NOT NULL,
+    dedupe     TEXT COLLATE "C" NOT NULL UNIQUE,
+    raised_at  BIGINT NOT NULL,
+    state      TEXT COLLATE "C" NOT NULL,                 -- pending, delivered, given_up
+    tries      BIGINT NOT NULL DEFAULT 0,
+    next_at    BIGINT,
+    ended_at   BIGINT
+);
+CREATE INDEX alert_pending ON alert (next_at) WHERE state = 'pending';
+
+CREATE TABLE delivery (
+    alert  BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    at     BIGINT NOT NULL,
+    ok     BIGINT NOT NULL,
+    detail TEXT COLLATE "C" NOT NULL DEFAULT '',
+    PRIMARY KEY (alert, number)
+);
+
+CREATE TABLE rollup (
+    schedule BIGINT NOT NULL,
+    day      BIGINT NOT NULL,                -- days since 1970-01-01 UTC
+    counts   TEXT COLLATE "C" NOT NULL,                   -- JSON: ending → count
+    PRIMARY KEY (schedule, day)
+);
+
+CREATE TABLE audit_event (
+    id      BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    at      BIGINT NOT NULL,
+    actor   TEXT COLLATE "C" NOT NULL,
+    action  TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    detail  TEXT COLLATE "C" NOT NULL DEFAULT ''
+);
+
+INSERT INTO workspace (id, name, created_at) VALUES (1, 'default', 0);
+INSERT INTO meta (key, value) VALUES ('engine_epoch', '0'), ('catalog', '0');
+
+
+-- Changes of a schedule that wait for their instant: an edit (content: JSON of what it will say), and a pause that the
+-- engine owes after failures (content: why). At most one of each kind for a schedule.
+CREATE TABLE pending_change (
+    schedule BIGINT NOT NULL,
+    kind     TEXT COLLATE "C" NOT NULL,                   -- edit, pause
+    at       BIGINT NOT NULL,                -- takes effect then
+    content  TEXT COLLATE "C" NOT NULL,
+    actor    TEXT COLLATE "C" NOT NULL,
+    asked_at BIGINT NOT NULL,
+    PRIMARY KEY (schedule, kind)
+);
+CREATE INDEX pending_change_at ON pending_change (at);
+
+-- What was imported from elsewhere at once, and can be undone at once.
+CREATE TABLE import_batch (
+    id        BIGINT PRIMARY KEY,
+    kind      TEXT COLLATE "C" NOT NULL,                  -- crontab
+    origin    TEXT COLLATE "C" NOT NULL,                  -- the file or account it came from
+    at        BIGINT NOT NULL,
+    actor     TEXT COLLATE "C" NOT NULL,
+    undone_at BIGINT
+);
+
+-- `key` says what the imported line was, so that the same line is not imported twice.
+CREATE TABLE import_item (
+    batch    BIGINT NOT NULL,
+    schedule BIGINT NOT NULL,
+    key      TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (batch, schedule)
+);
+CREATE INDEX import_item_key ON import_item (key);
+
+-- At most so many starts in any span of time: by job, by a key that jobs share, or of one schedule's backlog.
+CREATE TABLE rate (
+    key    TEXT COLLATE "C" PRIMARY KEY,
+    starts BIGINT NOT NULL,
+    per_us BIGINT NOT NULL
+);
+
+-- The starts that still count; `at` is the last instant at which the claim may begin.
+CREATE TABLE rate_start (
+    key   TEXT COLLATE "C" NOT NULL,
+    at    BIGINT NOT NULL,
+    run   BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    PRIMARY KEY (key, at, run, epoch)
+);
+
+-- Whether the clock is believed; no row: it is. `from_at` is the last instant beyond doubt, `ahead_us` how far the clock
+-- stands from where it would be, `upto_at` the end of a backlog that is held until somebody confirms the clock.
+CREATE TABLE clock_trust (
+    id        BIGINT PRIMARY KEY CHECK (id = 1),
+    standing  TEXT COLLATE "C" NOT NULL,                  -- trusted, suspect, holding
+    why       TEXT COLLATE "C" NOT NULL,
+    since_at  BIGINT NOT NULL,
+    from_at   BIGINT NOT NULL,
+    ahead_us  BIGINT NOT NULL,
+    upto_at   BIGINT,
+    boot_id   TEXT COLLATE "C" NOT NULL,
+    steady_us BIGINT NOT NULL                -- by the boot-time clock: since when nobody has set the clock
+);
+
+CREATE INDEX span_held ON span (to_at) WHERE ending = 'held';
+
+-- Which rules each time zone has in this database, and of which version of the time zone data they are.
+CREATE TABLE zone_in_force (
+    zone    TEXT COLLATE "C" PRIMARY KEY,
+    digest  TEXT COLLATE "C" NOT NULL,
+    version TEXT COLLATE "C" NOT NULL                     -- 2026a; '' where a machine does not say
+);
+
+-- What retention has removed of the runs that no schedule made due: totals by job and UTC day.
+CREATE TABLE rollup_by_hand (
+    job    BIGINT NOT NULL,
+    day    BIGINT NOT NULL,                  -- days since 1970-01-01 UTC
+    counts TEXT COLLATE "C" NOT NULL,                     -- JSON: ending → count
+    PRIMARY KEY (job, day)
+);
+
+-- How much log each ended run has, measured by the housekeeper after its end; 0 bytes: it has been removed.
+CREATE TABLE log_size (
+    run   BIGINT PRIMARY KEY,
+    job   BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    lines BIGINT NOT NULL
+);
+CREATE INDEX log_size_job ON log_size (job, run) WHERE bytes > 0;
+CREATE INDEX log_size_kept ON log_size (run) WHERE bytes > 0;
+
+CREATE TABLE log_total (
+    job   BIGINT PRIMARY KEY,
+    bytes BIGINT NOT NULL
+);
+
+ALTER TABLE cursor SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE occurrence SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE gate SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+ALTER TABLE node SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+ALTER TABLE meta SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);

@@ -1,0 +1,170 @@
+"""Writing: one connection for all callers of a process (store/turns.py says whose turn it is), one lock for all processes.
+
+A transaction begins with one message: its settings, the lock, and the server's time. Ours is the only one that writes
+until it ends. The server itself ends it where we stop in the middle of it and stay silent (`IDLE_MS`), so that a frozen
+process keeps nobody from writing. What became of a COMMIT whose reply was lost is asked of the server by the
+transaction's own id (PROTOCOL §9).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+
+from ..turns import Piece, Turns
+from ..tx import Tx
+from .address import Address
+from .errors import GONE, may_try_again, translated
+from .outcome import Lost, committed
+from .time import StoreTime
+from .tx import PostgresTx
+
+T = TypeVar("T")
+IDLE_MS = 5_000
+LOCK_MS = 30_000
+STATEMENT_MS = 120_000
+_TRIES = 5
+
+
+class Writer:
+    """The one write connection of a process, shared by all its callers."""
+
+    def __init__(self, address: Address, time: StoreTime) -> None:
+        self._address = address
+        self._time = time
+        self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._turns = Turns(self._carry_out_group)
+        self._begin = (
+            f"BEGIN; SET LOCAL search_path TO {address.schema}, pg_catalog; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SET LOCAL lock_timeout = {LOCK_MS}; "
+            f"SET LOCAL statement_timeout = {STATEMENT_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        )
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Carry out `work` in a transaction and return its result once it is durable."""
+        return self._turns.take(Piece(work))
+
+    def exclusive(self, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
+        """Have the connection alone and outside a transaction, in turn with the writers."""
+        return self._turns.take(Piece(work, alone=True))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._let_go()
+
+    def _carry_out_group(self, group: list[Piece[Any]]) -> None:
+        try:
+            if group[0].alone:
+                group[0].result = group[0].work(self._connected())
+                return
+            for left in range(_TRIES - 1, -1, -1):
+                try:
+                    self._commit(group)
+                    return
+                except psycopg.Error as error:
+                    if left == 0 or not may_try_again(error):
+                        raise
+        except psycopg.Error as error:
+            raise translated(error, self._address.where) from error
+        except Lost as error:
+            raise error.told from error
+
+    def _commit(self, group: list[Piece[Any]]) -> None:
+        conn = self._begun()
+        tx = PostgresTx(conn)
+        try:
+            alone = len(group) == 1
+            for piece in group:
+                self._carry_out(conn, tx, piece, alone)
+            if alone and group[0].error is not None:
+                conn.execute("ROLLBACK")
+                return
+            number = _own_id(conn) if tx.wrote else None
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            conn.execute("COMMIT")
+        except GONE as error:
+            self._let_go()
+            if number is not None and not committed(self._address, number, error):
+                raise
+        except psycopg.Error:
+            self._roll_back()
+            raise
+
+    def _begun(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection in a transaction that holds the lock. One that has died since it was last used is replaced."""
+        fresh = self._conn is None
+        try:
+            return self._begin_on(self._connected())
+        except GONE as error:
+            self._let_go()
+            if fresh or isinstance(error, psycopg.errors.LockNotAvailable):
+                raise
+        except psycopg.Error:
+            self._roll_back()
+            raise
+        return self._begin_on(self._connected())
+
+    def _begin_on(self, conn: psycopg.Connection[tuple[Any, ...]]) -> psycopg.Connection[tuple[Any, ...]]:
+        cursor = conn.execute(self._begin)
+        while cursor.nextset():
+            pass
+        found = cursor.fetchone()
+        assert found is not None
+        self._time.saw(int(found[0]))
+        return conn
+
+    def _carry_out(
+        self, conn: psycopg.Connection[tuple[Any, ...]], tx: PostgresTx, piece: Piece[Any], alone: bool
+    ) -> None:
+        piece.error, piece.result = None, None
+        if not alone:
+            conn.execute("SAVEPOINT piece")
+        try:
+            piece.result = piece.work(tx)
+        except Exception as error:
+            if conn.closed or (isinstance(error, psycopg.Error) and may_try_again(error)):
+                raise
+            where = self._address.where
+            piece.error = translated(error, where) if isinstance(error, psycopg.Error) else error
+            tx.take_after()
+            if not alone:
+                conn.execute("ROLLBACK TO SAVEPOINT piece")
+        else:
+            piece.acts = tx.take_after()
+        if not alone:
+            conn.execute("RELEASE SAVEPOINT piece")
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._conn is None or self._conn.closed:
+            self._conn = self._address.connect()
+        return self._conn
+
+    def _roll_back(self) -> None:
+        """Nothing of the transaction stays. A connection that cannot say so is closed, and the server sees to it."""
+        conn = self._conn
+        if conn is None or conn.closed:
+            self._let_go()
+            return
+        try:
+            conn.execute("ROLLBACK")
+        except psycopg.Error:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            with contextlib.suppress(psycopg.Error):
+                conn.close()
+
+
+def _own_id(conn: psycopg.Connection[tuple[Any, ...]]) -> str | None:
+    """The id of the transaction, if it has one: what it became can be asked by it."""
+    found = conn.execute("SELECT pg_current_xact_id_if_assigned()::text").fetchone()
+    return None if found is None else found[0]
