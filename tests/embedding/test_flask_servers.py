@@ -9,16 +9,13 @@ import sys
 
 import pytest
 
-from .servers import Shop, wait_for
-
-SYNC = ("-w", "3")
-THREADS = ("-w", "3", "-k", "gthread", "--threads", "2")
+from .servers import PROJECTS, Shop, wait_for
 
 
 @pytest.mark.parametrize(
     "how",
-    [SYNC, THREADS, (*SYNC, "--preload"), (*THREADS, "--preload")],
-    ids=["sync", "gthread", "sync-preload", "gthread-preload"],
+    [("-w", "3"), ("-w", "3", "-k", "gthread", "--threads", "2", "--preload")],
+    ids=["sync", "gthread-preload"],
 )
 def test_S0_3_of_n_web_processes_one_rings_and_another_takes_over_without_any_request(
     shop: Shop, how: tuple[str, ...]
@@ -29,3 +26,83 @@ def test_S0_3_of_n_web_processes_one_rings_and_another_takes_over_without_any_re
     os.kill(acting, signal.SIGKILL)
     shop.wait_for_one_engine(others=2, but=acting)
     shop.nothing_ran_twice()
+
+
+def test_what_a_preloading_master_had_opened_does_not_cross_its_forks_and_a_reload_moves_the_engine(
+    shop: Shop,
+) -> None:
+    master = shop.gunicorn("flask_shop:app", "-w", "2", "--preload", SHOP_LOOKS_AT_IMPORT="1")
+    before = shop.wait_for_one_engine(others=1)
+    shop.wait_until_served()
+    shop.get("/errand/1", "POST")
+    os.kill(master.pid, signal.SIGHUP)
+    after = shop.wait_for_one_engine(others=1, but=before)
+    assert master.poll() is None
+    shop.get("/errand/1", "POST")
+    shop.get("/errand/2", "POST")
+    wait_for(lambda: "errand-2" in [word for *_, word in shop.said()], shop.log)
+    assert [word for *_, word in shop.said()].count("errand-1") == 1
+    master.terminate()
+    assert master.wait(30) == 0
+    assert shop.acting() is None
+    ended = shop.status().ended
+    assert ended.get("lost") is None, f"engine {after} was drained, not killed"
+    shop.nothing_ran_twice()
+
+
+def test_the_reloader_of_flask_has_its_engine_in_the_child_which_a_change_replaces(shop: Shop) -> None:
+    module = shop.folder / "reloaded_shop.py"
+    module.write_text((PROJECTS / "flask_shop.py").read_text())
+    parent = shop.serve(
+        "flask", "--app", "reloaded_shop", "run", "--debug", "-p", "{port}", PYTHONPATH=str(shop.folder)
+    )
+    before = shop.wait_for_one_engine(others=0)
+    assert before != parent.pid
+    module.write_text(module.read_text() + "\n# a change\n")
+    after = shop.wait_for_one_engine(others=0, but=before)
+    assert after != parent.pid
+    shop.nothing_ran_twice()
+
+
+def test_commands_of_the_application_start_no_engine(shop: Shop) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "flask_shop", "look"],
+        cwd=shop.folder, env=shop.env, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("1 no engine")
+    assert shop.ticks_of() == []
+
+
+UNKNOWN = """
+from wsgiref.simple_server import make_server
+from flask_shop import app
+import sys
+make_server("127.0.0.1", int(sys.argv[1]), app).serve_forever()
+"""
+
+
+def test_under_a_server_nobody_has_heard_of_the_first_request_begins_it(shop: Shop) -> None:
+    (shop.folder / "odd_server.py").write_text(UNKNOWN)
+    shop.serve("odd_server", "{port}", PYTHONPATH=f"{shop.folder}:{PROJECTS}")
+    shop.wait_until_served()
+    shop.wait_for_one_engine(others=0)
+
+
+def test_S0_5_what_runs_when_a_web_process_is_asked_to_end_may_finish(shop: Shop) -> None:
+    module = shop.folder / "slow_shop.py"
+    module.write_text(
+        (PROJECTS / "flask_shop.py").read_text()
+        + "\n\n@bell.schedule('every 300ms', run_at_start=True)\n@bell.job\ndef slow() -> None:\n"
+        "    say(f'- {os.getpid()} begun')\n    bell._clock.wait(__import__('threading').Event(), 900_000)\n"
+        "    say(f'- {os.getpid()} finished')\n"
+    )
+    module.write_text(module.read_text().replace(", run_at_start=True", ""))
+    master = shop.gunicorn("slow_shop:app", "-w", "1", PYTHONPATH=str(shop.folder))
+
+    def words(word: str) -> int:
+        return [said for *_, said in shop.said()].count(word)
+
+    wait_for(lambda: words("begun") > 0, shop.log)
+    master.terminate()
+    assert master.wait(30) == 0
+    assert words("begun") == words("finished")

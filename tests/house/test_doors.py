@@ -65,6 +65,7 @@ def test_a_planted_import_is_caught(root: Path, tmp_path: Path, name: str) -> No
         "services",
         "app",
         "demo",
+        "django",
         "cli",
         "testing",
     ):
