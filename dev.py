@@ -36,7 +36,8 @@ python3 dev.py VERB [arguments]
 
   demo      start the real service on SQLite with schedules that do real work; state in .demo/
   test      run every test; arguments go to pytest:  python3 dev.py test -k overlap
-            with --release the long ones of a release as well
+            with --release the long ones of a release as well; with --require-services none is skipped
+            for want of PostgreSQL: it uses the one that is here, or starts one for as long as the tests run
   lint      ruff check, ruff format --check, the one-way doors
   types     mypy --strict
   bench     measure; arguments go to bench/
@@ -259,6 +260,12 @@ def pip_version(python: str) -> tuple[int, ...] | None:
 # --- verbs ----------------------------------------------------------------------------------------------------------
 
 
+def postgres_at_hand(*command: str | Path) -> tuple[str | Path, ...]:
+    """The command, to be run with a PostgreSQL named in WATCHBELL_TEST_POSTGRES: one that is here, or one of our own that
+    ends with it. Where it comes from is decided in tests/postgres/at_hand.py."""
+    return (PYTHON, "-m", "tests.postgres.at_hand", *command)
+
+
 def do_setup(arguments: list[str]) -> int:
     if arguments:
         raise Stop("`setup` takes no arguments.", 2)
@@ -273,7 +280,7 @@ def do_demo(arguments: list[str]) -> int:
 
 def do_test(arguments: list[str]) -> int:
     setup()
-    return become(PYTHON, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments)
+    return become(*postgres_at_hand(PYTHON, "-m", "pytest", "-n", "auto", "--dist", "worksteal", *arguments))
 
 
 def do_lint(arguments: list[str]) -> int:

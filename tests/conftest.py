@@ -13,6 +13,8 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("long", parent=settings.get_profile("house"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
+pytest_plugins = ["tests.postgres.fixtures"]
+
 _FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 
 
@@ -21,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--release",
         action="store_true",
         help="run the long tests of a release as well; they take half an hour",
+    )
+    parser.addoption(
+        "--require-services",
+        action="store_true",
+        help="a test that needs PostgreSQL or PgBouncer fails where there is none, and is not skipped",
     )
 
 
