@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.core.oracle import EPOCH, Fields, matches_date
 from watchbell.core.instants import DAY, LATEST, SECOND, from_datetime, parse_instant, to_text
 from watchbell.core.triggers import Cron, cron
-from watchbell.core.triggers.cron import MACROS, parse_cron
+from watchbell.core.triggers.cron_fields import MACROS, parse_cron
 from watchbell.core.triggers.cron_text import describe_cron
 from watchbell.errors import BadInput, BadTrigger, NeverMatches
 

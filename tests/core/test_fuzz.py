@@ -20,7 +20,7 @@ from watchbell.core.instants import DAY, EARLIEST, LATEST, parse_instant
 from watchbell.core.triggers import Trigger, parse_trigger, trigger_from_json
 from watchbell.core.triggers.calendar_dates import CalendarDates, calendar_dates
 from watchbell.core.triggers.calendar_trigger import _shared_walk
-from watchbell.core.triggers.cron import parse_cron
+from watchbell.core.triggers.cron_fields import parse_cron
 from watchbell.core.triggers.pattern import Dates, dates_of, pattern_of
 from watchbell.core.triggers.walk import walk
 from watchbell.errors import BadInput

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.definition import canonical
 from ..core.instants import from_datetime, parse_instant
-from ..core.triggers import Trigger, parse_trigger
+from ..core.triggers import Trigger, is_trigger, parse_trigger
 from ..errors import BadArguments, BadDeclaration, BadInput, BadPolicy, BadTrigger, WatchbellError
 
 LONGEST_NAME = 200
@@ -51,7 +51,7 @@ def trigger(value: object) -> Trigger:
     """A rule of time, or its text."""
     if isinstance(value, str):
         return parse_trigger(value)
-    if isinstance(value, Trigger):
+    if is_trigger(value):
         return value
     raise BadTrigger(
         f"{shown(value)} is no trigger; write every('15m'), cron('30 2 * * *'), once(…), manual(), or one's text."

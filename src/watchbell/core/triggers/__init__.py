@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from watchbell.core.instants import (
     Instant,
@@ -28,7 +28,7 @@ from watchbell.core.instants import (
     read_time,
     reading_text,
 )
-from watchbell.core.triggers.combine import RulesByZone
+from watchbell.core.triggers.combine import Combines, RulesByZone
 from watchbell.core.triggers.plain_triggers import Interval, Manual, Once
 from watchbell.core.wallclock import Fold, Gap, zone_rules
 from watchbell.errors import BadTrigger
@@ -62,6 +62,7 @@ __all__ = [
     "cron",
     "every",
     "except_for",
+    "is_trigger",
     "manual",
     "once",
     "parse_trigger",
@@ -86,6 +87,11 @@ _AT_NEED: Final = {
     "rrule": "rrule_trigger",
 }
 """In which room that is, and read when somebody names it: a program pays for the kinds of rules that it has."""
+
+
+def is_trigger(value: object) -> TypeGuard[Trigger]:
+    """Whether something is a trigger, of whatever kind."""
+    return isinstance(value, Combines)
 
 
 def __getattr__(name: str) -> Any:
