@@ -63,7 +63,9 @@ class Shop:
         return made
 
     def gunicorn(self, application: str, *words: str, **env: str) -> subprocess.Popen[bytes]:
-        return self.serve("gunicorn", "-b", "127.0.0.1:{port}", "--no-control-socket", *words, application, **env)
+        return self.serve(
+            "gunicorn", "-b", "127.0.0.1:{port}", "--no-control-socket", *words, application, **env
+        )
 
     def close(self) -> None:
         """End everything that was started here."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 from .servers import PROJECTS, Shop, wait_for
 
@@ -27,7 +26,9 @@ def test_S4_10_of_n_uvicorn_processes_one_rings_and_another_takes_over(shop: Sho
     assert parent.wait(30) is not None
     assert shop.acting() is None
     assert words(shop).count("errand-7") == 1
-    assert words(shop).count("down") == words(shop).count("up") - 1, "all but the killed one were ended in order"
+    assert words(shop).count("down") == words(shop).count("up") - 1, (
+        "all but the killed one were ended in order"
+    )
     assert words(shop)[-1] == "down"
     shop.nothing_ran_twice()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.apps import AppConfig
 
-
 BACKEND = "watchbell.django.tasks.WatchbellBackend"
 
 
@@ -23,6 +22,7 @@ class WatchbellConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from . import project
+
         bell = project.the_bell()
         autodiscover_modules("jobs")
         if aliases := _backends():

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import re
+import threading
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +22,11 @@ from ..core.instants import from_datetime, to_datetime
 from ..errors import WatchbellError
 from ..executors.context import Run
 from ..services.runs import RunPage, show
+from .project import the_bell
 
 ROOM = "django.tasks" if importlib.util.find_spec("django.tasks") else "django_tasks"
+_declaring = threading.Lock()
+_declared: dict[str, Job[Any, Any]] = {}
 _RAISED = re.compile(r"^([\w.]+)(?::|$)")
 
 
@@ -34,6 +38,17 @@ def declare(aliases: list[str]) -> None:
     """Declare the jobs of these backends: an engine must know them before a web process has enqueued anything."""
     for alias in aliases:
         _room().task_backends[alias]
+
+
+def _carrier(alias: str) -> Any:
+    def carry_out(
+        task: str, args: list[Any], kwargs: dict[str, Any], queue: str, priority: int, run: Run
+    ) -> Any:
+        """A function of django.tasks."""
+        given = {"task": task, "args": args, "kwargs": kwargs, "queue": queue, "priority": priority}
+        return _room().task_backends[alias]._carry_out(given, run)
+
+    return carry_out
 
 
 class WatchbellBackend(_room(".backends.base").BaseTaskBackend):  # type: ignore[misc]  # it is found at run time
@@ -49,21 +64,12 @@ class WatchbellBackend(_room(".backends.base").BaseTaskBackend):  # type: ignore
         self._jobs: dict[str, Job[Any, Any]] = {queue: self._declare(queue) for queue in sorted(self.queues)}
 
     def _declare(self, queue: str) -> Job[Any, Any]:
-        from .project import the_bell
-
+        """The job of a queue. Django makes a backend for each thread, and all of them share it."""
         name = f"tasks:{queue}" if self.alias == "default" else f"tasks:{self.alias}:{queue}"
-        made: Job[Any, Any] = the_bell().job(name=name, **self.options)(self._job())
-        return made
-
-    def _job(self) -> Any:
-        def carry_out(
-            task: str, args: list[Any], kwargs: dict[str, Any], queue: str, priority: int, run: Run
-        ) -> Any:
-            """A function of django.tasks."""
-            given = {"task": task, "args": args, "kwargs": kwargs, "queue": queue, "priority": priority}
-            return self._carry_out(given, run)
-
-        return carry_out
+        with _declaring:
+            if name not in _declared:
+                _declared[name] = the_bell().job(name=name, **self.options)(_carrier(self.alias))
+            return _declared[name]
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Write the run into the ledger; durable when this returns."""
@@ -85,8 +91,6 @@ class WatchbellBackend(_room(".backends.base").BaseTaskBackend):  # type: ignore
 
     def get_result(self, result_id: str) -> Any:
         """What the ledger says of it."""
-        from .project import the_bell
-
         bell = the_bell()
         try:
             page = show(bell._open(), result_id, now=bell._now())
@@ -100,7 +104,7 @@ class WatchbellBackend(_room(".backends.base").BaseTaskBackend):  # type: ignore
 
     def _carry_out(self, given: dict[str, Any], run: Run) -> Any:
         signals = _room(".signals")
-        result = self._result_of(show(run_bell()._open(), run.id, now=run_bell()._now()))
+        result = self._result_of(show(the_bell()._open(), run.id, now=the_bell()._now()))
         signals.task_started.send(sender=type(self), task_result=result)
         ended, value = "FAILED", None
         try:
@@ -113,7 +117,7 @@ class WatchbellBackend(_room(".backends.base").BaseTaskBackend):  # type: ignore
         return value
 
     def _end(self, result: Any, ended: str, value: Any) -> None:
-        now = _when(run_bell()._now())
+        now = _when(the_bell()._now())
         for name, said in (
             ("status", _room().TaskResultStatus[ended]),
             ("finished_at", now),
@@ -167,13 +171,6 @@ class WatchbellBackend(_room(".backends.base").BaseTaskBackend):  # type: ignore
         if standing is status.SUCCESSFUL and page.details.result is not None:
             object.__setattr__(found, "_return_value", json.loads(page.details.result))
         return found
-
-
-def run_bell() -> Any:
-    """The project's Watchbell."""
-    from .project import the_bell
-
-    return the_bell()
 
 
 def _instant(when: datetime) -> int:
