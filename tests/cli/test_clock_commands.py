@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 from tests.cli.conftest import NOW, Call
+from tests.services.ledger import Ledger
 from watchbell.clock import ManualClock
 from watchbell.core.clock_trust import ClockStanding, Trust
 from watchbell.core.instants import DAY, HOUR
+from watchbell.core.triggers import every
 from watchbell.store.clocks.trust import write_trust
 from watchbell.store.sqlite import SqliteStore
 
@@ -68,3 +70,32 @@ def test_S3_1_a_repair_shows_first_and_is_recorded(call: Call, store: SqliteStor
     assert (done["schedules"], done["dry_run"]) == (1, False)
     assert store.read(lambda tx: tx.rows("SELECT planned_until, next_due FROM cursor")) == [(NOW, NOW + HOUR)]
     assert [event[0] for event in events(store)] == ["clock.repaired"]
+
+
+def test_retention_by_hand_rests_while_the_clock_is_in_doubt(call: Call, store: SqliteStore) -> None:
+    """What is removed does not come back when the clock is set right: the engine waits for that, and so does a person."""
+    doubt(store)
+    reply = call("retention")
+    assert reply.code == 6
+    assert "Retention rests, because the clock is in doubt: the clock was set forward by 2 h." in reply.err
+    assert "watchbell clock confirm" in reply.err
+    assert call("retention", "--dry-run").code == 0
+    call("clock", "confirm")
+    assert call("retention").out == "Nothing was old enough to be removed.\n"
+
+
+def test_retention_by_hand_rests_where_the_clock_was_set_forward_and_no_engine_has_seen_it(
+    call: Call, clock: ManualClock, store: SqliteStore
+) -> None:
+    story = Ledger(NOW, store)
+    story.node(boot_id=clock.boot_id(), boot_us=clock.boot_ns() // 1000, stopped_at=NOW, state="stopped")
+    schedule = story.schedule(every("1d", start_at=NOW - 10 * DAY))
+    story.row(schedule, NOW - DAY)
+    clock.step(500 * DAY)
+    reply = call("retention")
+    assert (reply.code, "the clock was set forward by 500 d" in reply.err) == (6, True)
+    assert "no engine has judged it yet" in reply.err
+    assert store.read(lambda tx: tx.value("SELECT count(*) FROM occurrence")) == 1
+    clock.step(-500 * DAY)
+    clock.advance(10 * DAY)  # time that really passes is no doubt
+    assert call("retention").code == 0

@@ -16,6 +16,7 @@ def retention(setup: Setup, dry_run: bool) -> None:
     """Let go of what is older than its keep time: whole days of occurrences become totals, old logs go.
 
     An engine does the same every hour by itself. The keep times are those of the configuration.
+    By a clock in doubt nothing goes.
     """
     keep = setup.configuration().keeping()
     with setup.store() as store:
@@ -26,7 +27,7 @@ def retention(setup: Setup, dry_run: bool) -> None:
             else:
                 say(would.sentence)
             return
-        removed = carry_out(store, keep, now=setup.now, actor=setup.actor)
+        removed = carry_out(store, keep, clock=setup.clock, actor=setup.actor)
     if setup.json:
         emit_json(removed.to_json())
     else:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..clock import Clock
 from ..core.instants import duration_text
 from ..core.retention import Keep
 from ..core.sizes import size_text
+from ..errors import Conflict
 from ..store.base import Store
 from ..store.journal import record
 from ..store.retention.passes import Done, last_pass
@@ -15,6 +17,9 @@ from ..store.tx import Tx
 from .moments import many, utc
 
 __all__ = ["Keep", "Removed", "WouldGo", "carry_out", "last_removed", "look"]
+
+_ANY_NODE = (1 << 63) - 1
+"""Behind every node that there is: what the last engine has seen of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,35 @@ def look(store: Store, keep: Keep, *, now: int) -> WouldGo:
     return WouldGo(keep, *found)
 
 
-def carry_out(store: Store, keep: Keep, *, now: int, actor: str) -> Removed:
-    """Remove what is old enough, in the same small steps as the engine takes; an engine may go on beside it."""
+def carry_out(store: Store, keep: Keep, *, clock: Clock, actor: str) -> Removed:
+    """Remove what is old enough, in the same small steps as the engine takes; an engine may go on beside it. Conflict by a
+    clock in doubt: what is removed does not come back when it is set right."""
     from ..store.retention.housekeeping import Housekeeping
 
-    done = Housekeeping(store, keep).run(now)
+    now = clock.wall_us()
+    done = Housekeeping(store, keep, lambda tx: _refuse_in_doubt(tx, clock)).run(now)
     if done.any:
         store.write(lambda tx: record(tx, now, actor, "retention", "ledger", done.sentence))
     return Removed(now, done)
+
+
+def _refuse_in_doubt(tx: Tx, clock: Clock) -> None:
+    from ..core.clock_trust import ClockStanding, decide
+    from ..store.clocks.trust import read_start, read_trust
+
+    trust = read_trust(tx)
+    if trust.standing is not ClockStanding.TRUSTED:
+        raise Conflict(
+            f"Retention rests, because the clock is in doubt: {trust.why}. What is removed does not come back; if the clock "
+            "is right, say so first: watchbell clock confirm."
+        )
+    start = read_start(tx, _ANY_NODE, clock.wall_us(), clock.boot_id(), clock.boot_ns() // 1000)
+    seen = decide(trust, start).trust
+    if seen.standing is not ClockStanding.TRUSTED:
+        raise Conflict(
+            f"Retention rests, because the clock is in doubt: {seen.why}, and no engine has judged it yet. What is removed "
+            "does not come back; set the clock right, or start an engine and confirm the clock: watchbell clock confirm."
+        )
 
 
 def last_removed(tx: Tx) -> Removed | None:
