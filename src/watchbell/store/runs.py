@@ -79,7 +79,7 @@ def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
     if wish.key is not None:
         tx.run(
             "INSERT INTO business_key (job, key, run, digest) VALUES (?, ?, ?, ?)",
-            (wish.job.id, wish.key, run, _digest(wish.args)),
+            (wish.job.id, wish.key, run, digest_of(wish.args)),
         )
     if (
         held_by == "overlap"
@@ -131,7 +131,7 @@ def _by_key(tx: Tx, wish: Wish, now: int) -> Enqueued | None:
     if expires is not None and expires <= now:
         tx.run("DELETE FROM business_key WHERE job = ? AND key = ?", (wish.job.id, wish.key))
         return None
-    if digest != _digest(wish.args):
+    if digest != digest_of(wish.args):
         raise KeyTaken(
             f"The key {wish.key!r} of job {wish.job.name!r} belongs to run_{run} with other arguments; "
             "use another key, or the same arguments."
@@ -139,7 +139,8 @@ def _by_key(tx: Tx, wish: Wish, now: int) -> Enqueued | None:
     return Enqueued(run, False, state or "unknown", expires)
 
 
-def _digest(args: str) -> str:
+def digest_of(args: str) -> str:
+    """What of the arguments is kept beside a business key, to tell others from the same."""
     return hashlib.sha256(args.encode()).hexdigest()[:32]
 
 
