@@ -14,6 +14,7 @@ from ..store.sqlite.copying import copy_to, fresh_file, put_in_place
 from ..store.sqlite.migrate import check
 from ..store.sqlite.open import parse_url
 from ..store.sqlite.restoring import newest_at
+from ..store.sqlite.unfinished import sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ def backup(
     if target.exists() and not force:
         raise Conflict(f"{target} exists already; --force replaces it, or name another file.")
     refuse_network_file_system(path)
+    if file is None:
+        sweep(path)  # whatever instant they bear: the next one has another
     store = SqliteStore(path)
     try:
         check(store)

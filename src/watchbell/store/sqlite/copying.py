@@ -15,6 +15,7 @@ from ...errors import StoreCorrupt, StoreForbidden, StoreFull, StoreUnavailable
 from . import SqliteStore
 from .errors import translated
 from .soundness import check_copy
+from .unfinished import in_the_making, sweep
 
 Progress = Callable[[int, int], None]
 
@@ -62,17 +63,17 @@ def schema_of(path: Path) -> int:
 
 @contextmanager
 def fresh_file(target: Path) -> Iterator[Path]:
-    """An empty file beside `target`, for its user alone; what is left of it in the end is removed."""
+    """An empty file beside `target`, for its user alone; what is left of it in the end is removed, and so is what others
+    were killed over before."""
+    sweep(target)
     made = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
-    except OSError as error:
-        raise _no_file(made.parent, error) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(in_the_making(made))
+            os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
+        except OSError as error:
+            raise _no_file(made.parent, error) from error
         yield made
-    finally:
-        for ending in ("", "-wal", "-shm", "-journal"):
-            made.with_name(made.name + ending).unlink(missing_ok=True)
 
 
 def put_in_place(made: Path, target: Path) -> None:
