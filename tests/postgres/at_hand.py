@@ -80,9 +80,10 @@ def to_install(found: AtHand) -> list[str]:
 def why_none(found: AtHand) -> str:
     if found.named == NONE:
         return f"{NAMED} says so"
+    way = "apt-get did not bring them" if found.can_install else "only root, with apt-get, can install them"
     return (
         f"{NAMED} names none; none that lets us create databases answers on 127.0.0.1:5432 or on the local socket; "
-        "the server's programs (initdb, postgres) are not on this machine; and only root with apt-get can install them"
+        f"the server's programs (initdb, postgres) are not on this machine, and {way}"
     )
 
 
@@ -149,7 +150,7 @@ def pgbouncer_program() -> Path | None:
 
 def install(packages: list[str]) -> None:
     """Best effort: what apt-get cannot get is missing, as it was before."""
-    say(f"installing {' and '.join(packages)} with apt-get; this happens once …")
+    say(f"Installing {' and '.join(packages)} with apt-get; this happens once …")
     options = [
         "-qq",
         "-o",
@@ -198,7 +199,7 @@ def main(command: list[str]) -> int:
                 become(command, told)
             return run(command, told)
     except psycopg.Error as error:
-        say(f"{NAMED} names a server that the tests cannot use: {' '.join(str(error).split())}")
+        say(f"PostgreSQL: {NAMED} names a server that the tests cannot use: {' '.join(str(error).split())}")
         return 2
 
 
@@ -207,12 +208,12 @@ def a_postgres(found: AtHand) -> Iterator[tuple[str, str]]:
     """Its URL, or the reason why there is none; said in one line as well."""
     source = decide(found)
     if source is Source.NOWHERE:
-        say(f"none, so what needs it is skipped: {why_none(found)}")
+        say(f"PostgreSQL: none, so what needs it is skipped: {why_none(found)}")
         yield "", why_none(found)
         return
     if source is not Source.OWN:
         url = found.answering or usable(found.named)
-        say(source.value)
+        say(f"PostgreSQL: {source.value}")
         yield url, ""
         return
     assert found.programs is not None
@@ -220,10 +221,10 @@ def a_postgres(found: AtHand) -> Iterator[tuple[str, str]]:
         url = reason = ""
         try:
             url = cluster.enter_context(keeper.postgres(found.programs))
-            say(f"{source.value}, from {found.programs}; it goes when this ends")
+            say(f"PostgreSQL: {source.value}, from {found.programs}; it goes when this ends")
         except keeper.Trouble as trouble:
             reason = f"a cluster of our own from {found.programs} failed: {trouble}"
-            say(f"none, so what needs it is skipped: {reason}")
+            say(f"PostgreSQL: none, so what needs it is skipped: {reason}")
         yield url, reason
 
 
@@ -267,7 +268,7 @@ def is_shared_with_the_terminal() -> bool:
 
 
 def say(sentence: str) -> None:
-    print(f"PostgreSQL: {sentence}", file=sys.stderr, flush=True)
+    print(sentence, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
