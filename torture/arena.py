@@ -3,37 +3,29 @@ and at the end one engine that is allowed to finish. Everything forks from here,
 
 from __future__ import annotations
 
-import ctypes
 import json
-import logging
 import os
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from watchbell import Watchbell
-from watchbell.core.policies import JobOptions, Retry, policies_from_json
-from watchbell.core.rates import parse_rate
-from watchbell.core.triggers import parse_trigger
-from watchbell.services.commands import Command
-from watchbell.services.schedules import Details, add_command_schedule
 from watchbell.store.sqlite import SqliteStore
 from watchbell.store.sqlite.open import open_store
 
 from . import ledger, sidelog
-from .caller import Caller, read_promises
+from .caller import Caller, promises_of, read_promises
 from .check import check
 from .history import History, Violation
-from .jobs import BY_HAND, build, log_of, shell_text, url_of
+from .jobs import build, log_of, url_of
 from .patience import Patience
 from .plan import Cycle, Plan
+from .processes import Processes, children_of
+from .setting import limits_of, set_up
 
 STAND_BY_S = 0.3
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Arena:
@@ -44,90 +36,41 @@ class Arena:
         self._folder = folder
         self._told = told
         self._violations: list[Violation] = []
-        self._ended: dict[int, int] = {}
+        self._processes = Processes(folder)
         self._engines = 0
         self._callers = 0
         os.environ[sidelog.LOG_VARIABLE] = str(log_of(folder))
-        ctypes.CDLL(None).prctl(
-            _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0
-        )  # so that what engines leave is reaped here
         build("sqlite://", plan)  # everything is imported before the first fork, and not again in each
 
     def run(self) -> dict[str, object]:
         """Everything, and what came of it."""
-        self._wait_for(self._fork(self._set_up))
+        self._processes.wait_for(self._processes.fork(self._set_up))
         caller = self._start_caller()
         engine = self._start_engine()
         for cycle in self._plan.cycles:
             engine = self._live_and_die(cycle, engine)
             if cycle.caller_dies:
-                self._kill(caller)
+                self._processes.kill(caller)
                 caller = self._start_caller()
             self._told()
         os.kill(caller, signal.SIGTERM)
-        self._wait_for(caller)
+        self._processes.wait_for(caller)
         return self._judge(engine)
 
     # --- processes ------------------------------------------------------------------------------------------------
 
-    def _fork(self, work: Callable[[], None], log: str | None = None) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        code = 1
-        try:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            if log is not None:
-                logging.basicConfig(
-                    filename=self._folder / log,
-                    format="%(asctime)s %(levelname)s %(message)s",
-                    level=logging.INFO,
-                )
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc(file=sys.__stderr__)
-            with (self._folder / "errors.log").open("a") as file:
-                traceback.print_exc(file=file)
-        finally:
-            os._exit(code)
-
     def _start_engine(self) -> int:
         self._engines += 1
-        return self._fork(
+        return self._processes.fork(
             lambda: build(url_of(self._folder), self._plan).run(), f"engine-{self._engines}.log"
         )
 
     def _start_caller(self) -> int:
         self._callers += 1
         number = self._callers
-        return self._fork(lambda: Caller(self._plan, self._folder, number).run())
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._ended[pid] = os.waitstatus_to_exitcode(status)
-
-    def _wait_for(self, pid: int, within_s: float = 60.0) -> int | None:
-        """The exit code; None if it is still there after that time."""
-        end = time.monotonic() + within_s
-        while pid not in self._ended and time.monotonic() < end:
-            self._reap()
-            if pid not in self._ended:
-                time.sleep(0.002)
-        return self._ended.get(pid)
-
-    def _kill(self, pid: int) -> None:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        self._wait_for(pid)
+        return self._processes.fork(
+            lambda: Caller(self._plan, url_of(self._folder), promises_of(self._folder), number).run()
+        )
 
     # --- one cycle ------------------------------------------------------------------------------------------------
 
@@ -139,43 +82,24 @@ class Arena:
             time.sleep(min(cycle.life_s, STAND_BY_S))
         else:
             time.sleep(cycle.life_s)
-        self._reap()
-        if engine in self._ended:
-            text = f"the engine ended by itself, with code {self._ended[engine]}, before it was killed; see engine-*.log"
+        self._processes.reap()
+        if engine in self._processes.ended:
+            text = f"the engine ended by itself, with code {self._processes.ended[engine]}, before it was killed; see engine-*.log"
             self._violations.append(Violation("engine", text, time.time_ns() // 1000))
         else:
             sidelog.say_kill(os.environ[sidelog.LOG_VARIABLE], engine, cycle.number)
-            spawners = _children_of(engine) if cycle.spawner_first or cycle.spawner_last else []
+            spawners = children_of(engine) if cycle.spawner_first or cycle.spawner_last else []
             doomed = [*spawners, engine] if cycle.spawner_first else [engine, *spawners]
             for pid in doomed:
                 os.kill(pid, signal.SIGKILL)
-            self._wait_for(engine)
+            self._processes.wait_for(engine)
         time.sleep(cycle.nobody_s)
         return self._start_engine() if following is None else following
 
     def _set_up(self) -> None:
         """The database, with the commands; functions are declared by each engine."""
-        now = time.time_ns() // 1000
-        store = open_store(url_of(self._folder), now)
-        for work in self._plan.works:
-            if work.lane != "command":
-                continue
-            options = JobOptions(
-                timeout_us=None if work.timeout_s is None else int(work.timeout_s * 1e6),
-                retry=None if work.attempts is None else Retry(work.attempts, delay_us=100_000),
-                concurrency=work.limit,
-                rate=None if work.rate is None else parse_rate(work.rate),
-            )
-            given = {sidelog.LOG_VARIABLE: str(log_of(self._folder))}
-            add_command_schedule(
-                store,
-                work.name,
-                parse_trigger(work.trigger),
-                Command(shell=shell_text(work), env=given),
-                details=Details(policies_from_json(work.options), options=options),
-                now=now,
-                actor="torture",
-            )
+        store = open_store(url_of(self._folder), time.time_ns() // 1000)
+        set_up(store, self._plan, log_of(self._folder))
         store.close()
 
     # --- the end --------------------------------------------------------------------------------------------------
@@ -188,7 +112,7 @@ class Arena:
         store = open_store(url_of(self._folder), time.time_ns() // 1000)
         self._drain(store)
         os.kill(engine, signal.SIGTERM)
-        code = self._wait_for(engine)
+        code = self._processes.wait_for(engine)
         if code != 0:
             self._say("exit", f"the last engine was stopped with SIGTERM and left with code {code}, not 0")
         database = store.read(ledger.database_id)
@@ -223,21 +147,13 @@ class Arena:
             time.sleep(0.05)
 
     def _history(self) -> History:
-        promises, errors = read_promises(self._folder)
+        promises, errors = read_promises(promises_of(self._folder))
         for text in errors:
             self._say("caller", f"the second process met an error: {text}")
         records, kills = sidelog.read(log_of(self._folder))
-        works = self._plan.works
-        return History(
-            records=records,
-            kills=kills,
-            promises=promises,
-            of_schedule={work.name: work.together for work in works if work.together < 1000},
-            of_job={
-                **{work.name: work.limit for work in works if work.limit is not None},
-                **{name: limit for name, limit in BY_HAND.items() if limit is not None},
-            },
-        )
+        history = History(records=records, kills=kills, promises=promises)
+        limits_of(self._plan, history)
+        return history
 
     def _audit(self, store: SqliteStore) -> int:
         report = ledger.audited(store, time.time_ns() // 1000)
@@ -255,18 +171,3 @@ class Arena:
 
     def _say(self, rule: str, sentence: str, at: int | None = None) -> None:
         self._violations.append(Violation(rule, sentence, at))
-
-
-def _children_of(pid: int) -> list[int]:
-    """The direct children of a process: an engine has one, its spawner."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(entry.name))
-    return found

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -15,7 +16,7 @@ from watchbell import Watchbell, WatchbellError
 from watchbell.errors import Conflict
 
 from .history import Promise
-from .jobs import BY_HAND, arguments, build, url_of
+from .jobs import BY_HAND, arguments, build
 from .plan import Plan, Work
 
 MEAN_WAIT_S = 0.05
@@ -23,24 +24,38 @@ PERIODS = ("every 200ms", "every 500ms", "every 1s", "cron * * * * * *")
 
 
 class Caller:
-    """What the second process does, drawn from the seed."""
+    """What the second process does, drawn from the seed. Errors of the kinds `refusals` are answers: nothing was
+    promised."""
 
-    def __init__(self, plan: Plan, folder: Path, number: int) -> None:
+    refusals: tuple[type[WatchbellError], ...] = (Conflict,)
+
+    def __init__(self, plan: Plan, url: str, promises: Path, number: int) -> None:
         self._drawn = random.Random(plan.seed * 1000 + number)
-        self._bell: Watchbell = build(url_of(folder), plan)
+        self._bell: Watchbell = build(url, plan)
         self._works = [work for work in plan.works if work.lane != "process"]
         self._functions = [work for work in self._works if work.lane != "command"]
         self._names = [work.name for work in plan.works]
-        self._file = os.open(
-            promises_of(folder), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        self._file = os.open(promises, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._stopping = False
         self._paused: set[str] = set()
 
     def run(self) -> None:
         """Until SIGTERM."""
         signal.signal(signal.SIGTERM, self._stop)
-        verbs = (
+        verbs = self._verbs()
+        while not self._stopping:
+            verb = self._drawn.choice(verbs)
+            try:
+                verb()
+            except self.refusals:
+                pass  # the schedule's overlap policy says no, or the run has ended: answers like any other
+            except WatchbellError as error:
+                self._write({"error": f"{verb.__name__}: {type(error).__name__}: {error}"})
+            time.sleep(min(0.3, self._drawn.expovariate(1 / MEAN_WAIT_S)))
+
+    def _verbs(self) -> tuple[Callable[[], None], ...]:
+        """What it does by turns; what stands here twice is done twice as often."""
+        return (
             self._errand,
             self._errand,
             self._later,
@@ -49,15 +64,6 @@ class Caller:
             self._resume,
             self._edit,
         )
-        while not self._stopping:
-            verb = self._drawn.choice(verbs)
-            try:
-                verb()
-            except Conflict:
-                pass  # the schedule's overlap policy says no, or the run has ended: answers like any other
-            except WatchbellError as error:
-                self._write({"error": f"{verb.__name__}: {type(error).__name__}: {error}"})
-            time.sleep(min(0.3, self._drawn.expovariate(1 / MEAN_WAIT_S)))
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
@@ -114,10 +120,9 @@ def promises_of(folder: Path) -> Path:
     return folder / "promises.jsonl"
 
 
-def read_promises(folder: Path) -> tuple[list[Promise], list[str]]:
+def read_promises(path: Path) -> tuple[list[Promise], list[str]]:
     """What was promised, and what it met that it should not have. A last line without its end was never promised."""
     promises, errors = [], []
-    path = promises_of(folder)
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         said = json.loads(line)
         if "error" in said:

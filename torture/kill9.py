@@ -10,52 +10,19 @@ import sys
 import tempfile
 import time
 import traceback
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .arena import Arena
 from .plan import plan_of
+from .verdict import Verdict, say_violations
 
 SAY_EVERY_S = 5.0
 ARENAS = 4
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What came of all databases together."""
-
-    cycles: int
-    failed: set[int] = field(default_factory=set)
-    violations: list[dict[str, Any]] = field(default_factory=list)
-    kills: int = 0
-    occurrences: int = 0
-    begun: int = 0
-    ends: dict[str, int] = field(default_factory=dict)
-    attempts_lost: int = 0
-
-    def add(self, folder: Path, result: dict[str, Any], cycles: range) -> None:
-        """The result of one database."""
-        self.kills += len(result["kills"])
-        self.occurrences += result["occurrences"]
-        self.begun += result["begun"]
-        self.attempts_lost += result["attempts_lost"]
-        for state, count in result["ends"].items():
-            self.ends[state] = self.ends.get(state, 0) + count
-        for violation in result["violations"]:
-            self.violations.append(violation | {"folder": str(folder)})
-            later = [cycle for cycle, wall_us in result["kills"] if wall_us >= (violation["at"] or 2**62)]
-            self.failed.add(later[0] if later else cycles[-1])
-
-    def count(self, *rules: str) -> int:
-        """How many counter-examples there are to these rules."""
-        return sum(1 for violation in self.violations if violation["rule"] in rules)
-
-
 def main(arguments: list[str]) -> int:
-    """Everything the command line says."""
-    parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("verb", choices=["kill9"], help="kill9: engines die by SIGKILL, again and again")
+    """Everything that the command line says."""
+    parser = argparse.ArgumentParser(prog="torture kill9", description=__doc__)
     parser.add_argument("--cycles", type=int, default=300, help="how many engines are killed")
     parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same plan")
     parser.add_argument("--keep", type=Path, default=None, help="keep the databases and logs in this folder")
@@ -153,13 +120,4 @@ def say(verdict: Verdict, seed: int, took_s: float) -> None:
         f"{lost} lost and {verdict.attempts_lost} tried again ({flight})"
     )
     print("  " + ", ".join(f"{count} {state}" for state, count in sorted(verdict.ends.items())))
-    shown: set[str] = set()
-    for violation in verdict.violations:
-        if violation["rule"] in shown:
-            continue
-        shown.add(violation["rule"])
-        print(f"VIOLATION {violation['rule']} ({verdict.count(violation['rule'])}): {violation['sentence']}")
-        run = f"; rows and lines of run_{violation['run']}" if violation["run"] else ""
-        print(
-            f"  look at {violation['folder']}: bell.db, jobs.log, engine-*.log{run}; again with --seed {seed}"
-        )
+    say_violations(verdict, "bell.db, jobs.log, engine-*.log", seed)
