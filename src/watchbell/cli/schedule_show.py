@@ -57,7 +57,8 @@ def _rule(rule: str) -> str:
 def _last(last: Last | None) -> str:
     if last is None:
         return "never ran"
-    return f"{last.state} (by hand)" if last.by_hand else last.state
+    how = "at its start" if last.at_start else "by hand"
+    return f"{last.state} ({how})" if last.by_hand else last.state
 
 
 @click.command(cls=Read)
@@ -95,7 +96,8 @@ def _last_told(view: ScheduleView, now: int) -> str:
         return f"never: it was created {moment(view.created_at, view.tz)} and has not come due since"
     why = f": {because(last.reason)}" if last.reason else ""
     if last.by_hand:
-        asked = f"run by hand {ago(last.due_at, now)}: {last.state.replace('_', ' ')}{why} (run_{last.run})"
+        how = "run at its start" if last.at_start else "run by hand"
+        asked = f"{how} {ago(last.due_at, now)}: {last.state.replace('_', ' ')}{why} (run_{last.run})"
         return asked if view.trigger == "manual" else f"never came due by itself; {asked}"
     return f"run_{last.run}, due {moment(last.due_at, view.tz)}, {last.state}{why}"
 

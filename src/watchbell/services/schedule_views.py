@@ -50,6 +50,8 @@ class Last:
     due_at: int
     ended_at: int | None
     origin: str = "scheduled"
+    at_start: bool = False
+    """Whether it is the run that `run_at_start` asks for: it was written with its schedule."""
 
     @property
     def by_hand(self) -> bool:
@@ -96,6 +98,7 @@ class ScheduleView:
             last = {
                 "run": f"run_{self.last.run}",
                 "origin": self.last.origin,
+                "at_start": self.last.at_start,
                 "state": self.last.state,
                 "reason": self.last.reason,
                 **due(self.last.due_at, self.tz),
@@ -254,15 +257,16 @@ def _view(tx: Tx, row: ScheduleRow, said: str, now: int) -> ScheduleView:
         source=row.source,
         undeclared_at=row.undeclared_at,
         created_at=row.created_at,
-        last=None if last is None else _last(last),
+        last=None if last is None else _last(last, row.created_at),
         command=for_people(row.command),
         pending=None if waits is None else waits.to_json(),
         options=json.loads(row.options),
     )
 
 
-def _last(row: Row) -> Last:
-    return Last(run=row[0], state=row[1], reason=row[2], due_at=row[3], ended_at=row[4], origin=row[5])
+def _last(row: Row, created_at: int) -> Last:
+    at_start = row[5] == "manual" and row[3] == created_at
+    return Last(row[0], row[1], row[2], row[3], row[4], row[5], at_start)
 
 
 def _sentences(tx: Tx, rows: Sequence[ScheduleRow], now: int) -> dict[int, str]:
