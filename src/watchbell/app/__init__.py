@@ -286,17 +286,28 @@ class Watchbell(Declaring, AsyncControl):
         )
 
     def _enqueue(
-        self, job: str, args: str, at: int | None, key: str | None, priority: int | None = None
+        self,
+        job: str,
+        args: str,
+        at: int | None,
+        key: str | None,
+        priority: int | None = None,
+        within: Any = None,
     ) -> RunHandle:
         store = self._open()
         doer = Doer(ACTOR, self._now(), self._tz)
 
-        def write(tx: Tx) -> Any:
+        def wish(tx: Tx) -> Wish:
             found = find_job(tx, job)
             assert found is not None
-            return enqueue(tx, Wish(_fresh(tx).job(tx, found), args, at, key, priority=priority), doer)
+            return Wish(_fresh(tx).job(tx, found), args, at, key, priority=priority)
 
-        made = self._after(store.write(write))
+        if within is not None:
+            from .joining import enqueue_joined
+
+            joined = enqueue_joined(store, within, store.read(wish))
+            return RunHandle(joined.run, joined.new, self)
+        made = self._after(store.write(lambda tx: enqueue(tx, wish(tx), doer)))
         return RunHandle(made.run, made.new, self)
 
     def _after(self, change: T) -> T:

@@ -97,7 +97,10 @@ class Job(Generic[P, R]):
         or behind others: lower runs first, else it is the job's.
 
         With a business `key` it is done once: the same key and arguments give the first run back, other arguments
-        raise KeyTaken (the key is kept while its run is live and 30 days after). Raises BadArguments.
+        raise KeyTaken (the key is kept while its run is live and 30 days after).
+
+        With `tx`, on PostgreSQL, it is part of that transaction of yours: a connection or cursor of psycopg, a Session or
+        Connection of SQLAlchemy, a connection of Django or its alias. Raises BadArguments.
         """
         return self._enqueue((None, key, priority), tx, args, kwargs)
 
@@ -141,18 +144,12 @@ class Job(Generic[P, R]):
     ) -> RunHandle:
         """`how`: (at, key, priority)."""
         at, key, priority = how
-        if tx is not None:
-            raise BadArguments(
-                "enqueue(tx=…) needs PostgreSQL: on SQLite the ledger is a file of its own, which no transaction of "
-                "yours can include. Write the wish into an outbox table of your application in that transaction, and "
-                "let a source read it (@bell.source)."
-            )
         if key is not None:
             checks.name(key, "The key", BadArguments)
         if priority is not None:
             checks.whole(priority, "priority", -LARGEST, LARGEST, BadArguments)
         text = self.signature.to_json(self.signature.bind(args, kwargs))
-        return self._bell._enqueue(self.name, text, at, key, priority)
+        return self._bell._enqueue(self.name, text, at, key, priority, tx)
 
 
 def place_of(function: Callable[..., Any]) -> str:
