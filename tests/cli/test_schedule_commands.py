@@ -278,20 +278,25 @@ def test_a_schedule_that_was_only_run_by_hand_says_so(
     assert call("schedule", "show", "b").out.count("run by hand just now: failed (run_2)") == 2
 
 
-def test_the_run_at_start_is_called_so_and_one_by_hand_is_not(call: Call, clock: ManualClock) -> None:
+def test_the_run_at_start_is_called_so_and_one_by_hand_is_not(
+    call: Call, store: SqliteStore, clock: ManualClock
+) -> None:
     call("schedule", "add", "warm", "--every", "1h", "--run-at-start", "--", "true")
     clock.advance(3_000_000)
     call("schedule", "add", "cold", "--every", "1h", "--", "true")
     clock.advance(3_000_000)
     call("run", "now", "cold")
+    end(store, 1)
+    end(store, 2)
     clock.advance(3_000_000)
-    at_start, by_hand = "run at its start 9 s ago: queued (run_1)", "run by hand 3 s ago: queued (run_2)"
-    assert at_start in call("schedule", "show", "warm").out
-    assert at_start in call("explain", "warm").out
-    assert by_hand in call("schedule", "show", "cold").out
-    assert by_hand in call("explain", "cold").out
+    at_start, by_hand = (
+        "run at its start 9 s ago: succeeded (run_1)",
+        "run by hand 3 s ago: succeeded (run_2)",
+    )
+    assert call("schedule", "show", "warm").out.count(at_start) == 2
+    assert call("schedule", "show", "cold").out.count(by_hand) == 2
     listed = call("schedule", "list").out
-    assert "queued (at its start)" in listed
-    assert "queued (by hand)" in listed
+    assert "succeeded (at its start)" in listed
+    assert "succeeded (by hand)" in listed
     shown = call("schedule", "show", "warm", "--json").json()["last"]
     assert (shown["origin"], shown["at_start"]) == ("manual", True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.blackout import thinned
 from ..core.explain.outlook import coming
+from ..core.triggers import Trigger
 from ..errors import NotFound
 from ..store import listing
 from ..store.base import Store
@@ -257,15 +258,16 @@ def _view(tx: Tx, row: ScheduleRow, said: str, now: int) -> ScheduleView:
         source=row.source,
         undeclared_at=row.undeclared_at,
         created_at=row.created_at,
-        last=None if last is None else _last(last, row.created_at),
+        last=None if last is None else _last(last, row, trigger),
         command=for_people(row.command),
         pending=None if waits is None else waits.to_json(),
         options=json.loads(row.options),
     )
 
 
-def _last(row: Row, created_at: int) -> Last:
-    at_start = row[5] == "manual" and row[3] == created_at
+def _last(row: Row, schedule: ScheduleRow, trigger: Trigger | None) -> Last:
+    rings = getattr(trigger, "run_at_start", False)
+    at_start = rings and row[5] == "manual" and row[3] == schedule.created_at
     return Last(row[0], row[1], row[2], row[3], row[4], row[5], at_start)
 
 

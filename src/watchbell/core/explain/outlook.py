@@ -186,7 +186,7 @@ def _standing_still(outlook: Outlook, clock: Clock) -> str | None:
     if outlook.trigger.kind == "manual":
         last = "" if outlook.last is None else f"; the last run {outcome(outlook.last, clock)}"
         if outlook.by_hand is not None:
-            last = f"; {by_hand(outlook.by_hand, clock, outlook.created_at)}"
+            last = f"; {by_hand(outlook.by_hand, outlook, clock)}"
         return f"not scheduled: manual{last}."
     return None
 
@@ -195,7 +195,7 @@ def _never(outlook: Outlook, clock: Clock, now: Instant, running: bool) -> str:
     text = f"never ran: created {human_ago(now - outlook.created_at)}"
     if outlook.by_hand is not None:
         never = "never ran" if outlook.came_due else "never came due"
-        text = f"{never} by itself; {by_hand(outlook.by_hand, clock, outlook.created_at)}"
+        text = f"{never} by itself; {by_hand(outlook.by_hand, outlook, clock)}"
     if outlook.next_due is None:
         return f"{text}, and not due again."
     return (
@@ -203,9 +203,10 @@ def _never(outlook: Outlook, clock: Clock, now: Instant, running: bool) -> str:
     )
 
 
-def by_hand(row: RunFacts, clock: Clock, created_at: Instant) -> str:
+def by_hand(row: RunFacts, outlook: Outlook, clock: Clock) -> str:
     """A run that somebody asked for, and how it ended: "run by hand 3 s ago: succeeded (run_22)"; one that was written
     with its schedule is that of `run_at_start`."""
     asked = human_ago(clock.now - row.planned_at)
-    how = "run at its start" if row.planned_at == created_at else "run by hand"
+    at_start = getattr(outlook.trigger, "run_at_start", False) and row.planned_at == outlook.created_at
+    how = "run at its start" if at_start else "run by hand"
     return f"{how} {asked}: {row.state.replace('_', ' ')} (run_{row.id})"
