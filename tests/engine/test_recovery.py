@@ -176,6 +176,7 @@ def test_S2_10_after_a_clean_stop_nothing_is_lost_and_the_outage_begins_at_the_s
     assert begun.node.found.down_us == HOUR
 
 
+@pytest.mark.sqlite
 def test_S4_1_an_engine_that_was_replaced_does_nothing_more(story: Begin, file: Path) -> None:
     begun = story(lasting("1m"), file=file)
     begun.until("00:05")
@@ -195,6 +196,7 @@ def test_S4_1_an_engine_that_was_replaced_does_nothing_more(story: Begin, file: 
     other.stop()
 
 
+@pytest.mark.sqlite
 def test_a_watcher_takes_only_what_has_outlived_its_lease(story: Begin, file: Path) -> None:
     """A stalled engine may wake up: what it holds is its own until its lease and the same time again are over."""
     from watchbell.engine.recovery import settle_abandoned

@@ -22,7 +22,6 @@ from ..executors.host import ProcessHost
 from ..executors.http import HttpExecutor
 from ..executors.process import ProcessExecutor
 from ..executors.thread import ThreadExecutor
-from ..store.nodes import check_epoch
 from .engine_options import EngineOptions
 
 if TYPE_CHECKING:
@@ -49,8 +48,9 @@ class Parts:
 
 def house(parts: Parts) -> House:
     """What the loops of a node share, with this machine's randomness."""
+    own, clock = parts.clock, parts.store.clock(parts.clock)
     return House(
-        clock=parts.store.clock(parts.clock),
+        clock=clock,
         store=parts.store,
         handlers=parts.handlers,
         hooks=parts.hooks,
@@ -60,6 +60,7 @@ def house(parts: Parts) -> House:
         wake=lambda: None,
         zone=parts.zone,
         keep=parts.engine.keep,
+        skew_us=(lambda: own.wall_us() - clock.wall_us()) if parts.store.shared else (lambda: None),
     )
 
 
@@ -67,7 +68,7 @@ def node(parts: Parts) -> Node:
     """A node with real executors, alerter and sources."""
     made = house(parts)
     draw = random.Random(os.urandom(8)).random
-    alerter = Alerter(parts.store, parts.clock, draw, SENDERS, lambda tx: check_epoch(tx, made.epoch))
+    alerter = Alerter(parts.store, parts.clock, draw, SENDERS, made.fence)
     plan = Plan(
         executors=_executors,
         startup_delay_us=parts.engine.startup_delay_us,

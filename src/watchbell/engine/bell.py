@@ -16,7 +16,7 @@ from ..core.outcome import Outcome
 from ..core.plan import Capacity
 from ..errors import StoreError
 from ..executors.base import Report
-from ..store import alerts, claims, nodes, planning, settling
+from ..store import alerts, claims, planning, settling
 from ..store.planning import Planned, Planner
 from ..store.schedules import put as schedules
 from ..store.settling import Ended, Settled
@@ -54,6 +54,7 @@ class Bell:
         self._looked = 0
         self._seen = -1
         self._unknown: set[int] = set()
+        self._admitted = 0
         self.draining = False
         self.halted = False
         """Nothing is planned and claimed; what has ended is written, and what was claimed begins."""
@@ -154,6 +155,7 @@ class Bell:
             self._write_one_by_one(batch, error)
             return
         house.desk.clear([item.claim for item in batch])
+        self._admitted += settled.admitted
         if settled.alerts:
             house.alerted()
         self._teller.ended(settled)
@@ -217,7 +219,7 @@ class Bell:
         capacity = self._capacity()
 
         def write(tx: Tx) -> tuple[Planned, claims.Claimed, int | None, list[tuple[int, int, str]]]:
-            nodes.check_epoch(tx, house.epoch)
+            house.fence(tx)
             # Read here, where nobody else writes: what others have written before is not later than this.
             now = self._looked = house.clock.wall_us()
             if house.catalog.refresh(tx):
@@ -241,8 +243,15 @@ class Bell:
             house.alerted()
         self._teller.planned(planned)
         self._revoke(revoked)
+        self._leave_to_others(planned.queued + self._admitted - len(claimed.claims))
         room = any(capacity.slots.values())
         return planned.full_batch or (claimed.full_batch and room)
+
+    def _leave_to_others(self, left: int) -> None:
+        """Rows were queued, and this node has taken none of them, or not all: another one may."""
+        self._admitted = 0
+        if left > 0 and self._house.store.shared:
+            self._house.store.poke()
 
     def _learn(self, tx: Tx) -> None:
         """Jobs, rules or limits have changed: which jobs this process cannot carry out."""

@@ -169,8 +169,8 @@ class ClockKeeper:
         house, now = self._house, self._house.clock.wall_us()
 
         def write(tx: Tx) -> int:
-            nodes.check_epoch(tx, house.epoch)
-            nodes.heartbeat(tx, house.node, now, house.clock.boot_ns() // 1000)
+            house.fence(tx)
+            house.beat(tx, now, house.clock.boot_ns() // 1000)
             for kind, from_at, to_at, text in outages:
                 nodes.record_outage(tx, kind, from_at, to_at, house.node, text)
                 if kind in _STEPS:

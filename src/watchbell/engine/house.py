@@ -10,8 +10,12 @@ from ..core.claim import Claim
 from ..core.outcome import Ending, Outcome
 from ..core.retention import Keep
 from ..core.text import storable
+from ..errors import EngineReplaced
 from ..executors.base import Executor
+from ..executors.identity import has_ended
+from ..store import nodes
 from ..store.base import Store
+from ..store.nodes import LEASE_US, Other
 from ..store.schedules.catalog import Catalog
 from ..store.tx import Tx
 from .desk import Desk, Slots
@@ -44,9 +48,43 @@ class House:
     node: int = 0
     epoch: int = 0
     database: str = ""
+    lease_us: int = LEASE_US
+    labels: tuple[str, ...] = ()
+    """What this node is marked with; a job may ask for some of them."""
+    process: str = ""
+    """This process, as others on its machine may look for it."""
+    skew_us: Callable[[], int | None] = lambda: None
+    """By how much the machine's own wall clock is ahead of the store's, where that is another one."""
+    process_ended: Callable[[int, str], bool] = has_ended
+    """Whether a process of this machine has ended beyond doubt."""
+    fenced: EngineReplaced | None = None
+    """Why this node may act no more, once one of its loops has learned it."""
     desk: Desk = field(default_factory=Desk)
     catalog: Catalog = field(default_factory=Catalog)
     executors: dict[str, Executor] = field(default_factory=dict)
+
+    @property
+    def renew_us(self) -> int:
+        """How often the lease is renewed."""
+        return self.lease_us // 3
+
+    def fence(self, tx: Tx) -> None:
+        """First statement of every transaction of the engine: EngineReplaced if it may act no more. Whichever loop learns
+        it, the engine's own is woken by it."""
+        try:
+            nodes.may_act(tx, self.node, self.epoch)
+        except EngineReplaced as error:
+            self.fenced = error
+            self.wake()
+            raise
+
+    def beat(self, tx: Tx, now: int, boot_us: int | None = None) -> None:
+        """Renew the lease."""
+        nodes.heartbeat(tx, self.node, now, boot_us, lease_us=self.lease_us, skew_us=self.skew_us())
+
+    def has_ended(self, other: Other) -> bool:
+        """Whether another incarnation is proven dead: it ran on this machine, and its process is gone."""
+        return other.boot_id == self.clock.boot_id() and self.process_ended(other.pid, other.process)
 
 
 def write_progress(tx: Tx, progress: Sequence[tuple[int, float, float | None, str | None, int]]) -> None:

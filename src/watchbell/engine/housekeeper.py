@@ -13,7 +13,6 @@ from functools import partial
 
 from ..core.instants import HOUR, MINUTE
 from ..store.journal import record
-from ..store.nodes import check_epoch
 from ..store.retention.housekeeping import Housekeeping
 from ..store.retention.passes import Done
 from ..store.tx import Tx
@@ -66,7 +65,7 @@ class Housekeeper:
         return done
 
     def _guard(self, tx: Tx) -> None:
-        check_epoch(tx, self._house.epoch)
+        self._house.fence(tx)
 
     def _fit(self, took: int) -> None:
         """Half as much where a step was too long, a little more where it was short."""

@@ -10,7 +10,6 @@ from ..core.outcome import Ending, Outcome
 from ..core.states import Reason, State
 from ..errors import StoreError
 from ..store import claims, nodes, settling
-from ..store.nodes import LEASE_US
 from ..store.planning import Planner
 from ..store.settling import Ended
 from ..store.tx import Tx
@@ -19,8 +18,6 @@ from .notes import Notes
 
 FLUSH_US = 250_000
 SHORT_US = 200_000
-RENEW_US = 5_000_000
-MARGIN_US = LEASE_US // 5
 Begun = tuple[int, int, int, int | None, int | None]
 _log = logging.getLogger("watchbell.engine")
 
@@ -35,12 +32,13 @@ class Keeper:
         self._next_renewal = 0
         self._strange: set[tuple[int, int]] = set()
         self._marked: set[tuple[int, int]] = set()
+        self._announced = house.handlers.names()
 
     def trusted(self) -> bool:
         """Whether the node may still begin what it holds: its lease, counted on its own boot clock from before the
         renewal was sent, less a margin, has not run out."""
-        passed = (self._house.clock.boot_ns() - self._renewed_boot) // 1000
-        return passed < LEASE_US - MARGIN_US
+        lease = self._house.lease_us
+        return (self._house.clock.boot_ns() - self._renewed_boot) // 1000 < lease - lease // 5
 
     def step(self) -> int:
         """Flush what runs have said, and renew the lease when it is time."""
@@ -56,15 +54,17 @@ class Keeper:
         if len(house.desk):
             begun = begun + self._in_progress({row[0] for row in lines} | {row[0] for row in progress})
         if begun or lines or progress or renew:
-            now = house.clock.wall_us()
+            now, names = house.clock.wall_us(), house.handlers.names()
 
             def write(tx: Tx) -> list[tuple[int, int, str]]:
-                nodes.check_epoch(tx, house.epoch)
+                house.fence(tx)
                 claims.mark_running(tx, house.node, begun)
                 settling.write_lines(tx, lines)
                 write_progress(tx, progress)
                 if renew:
-                    nodes.heartbeat(tx, house.node, now, before // 1000)
+                    house.beat(tx, now, before // 1000)
+                    if names != self._announced:
+                        nodes.set_handlers(tx, house.node, names)
                 return claims.owned(tx, house.node) if renew else []
 
             try:
@@ -76,7 +76,8 @@ class Keeper:
             if renew:
                 house.renewed(now)
                 self._renewed_boot = before
-                self._next_renewal = before + RENEW_US * 1000
+                self._next_renewal = before + house.renew_us * 1000
+                self._announced = names
                 self._reconcile(owned)
         return FLUSH_US
 
@@ -114,7 +115,7 @@ class Keeper:
         now = house.clock.wall_us()
 
         def write(tx: Tx) -> None:
-            nodes.check_epoch(tx, house.epoch)
+            house.fence(tx)
             planner = Planner(house.catalog, None)
             for (run, epoch), state in twice.items():
                 row = tx.row(

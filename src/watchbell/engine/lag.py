@@ -8,7 +8,7 @@ import logging
 from ..core.alert import Happening
 from ..core.instants import human_duration
 from ..executors.base import Blocked
-from ..store import alerts, nodes
+from ..store import alerts
 from ..store.tx import Tx
 from .house import House
 from .recovery import subject_of
@@ -48,7 +48,7 @@ class LagWatch:
 
 def _alert(tx: Tx, house: House, blocked: Blocked, text: str) -> str:
     """Whoever is told of runs that take long is told of this one; returns its schedule's or job's name."""
-    nodes.check_epoch(tx, house.epoch)
+    house.fence(tx)
     claim = None if blocked.run is None else house.desk.find(blocked.run, blocked.epoch)
     if claim is None:
         return "a run that has ended meanwhile"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from ..clock import Clock
+from ..errors import EngineReplaced
 
 LONGEST_BACKOFF_US = 5_000_000
 _log = logging.getLogger("watchbell.engine")
@@ -53,6 +54,8 @@ class Loop:
     def _turn(self) -> int:
         try:
             rest: int = self._step()
+        except EngineReplaced:  # the engine's own loop says it, and ends this one
+            return LONGEST_BACKOFF_US
         except Exception as error:
             self._failures += 1
             wait = min(LONGEST_BACKOFF_US, 100_000 << min(self._failures, 10))

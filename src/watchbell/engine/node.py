@@ -1,8 +1,9 @@
 """A node: one process's engine, from waiting for the right to act to giving it up.
 
-On SQLite one engine acts and every other stands by. A stand-by takes over when the lock is free, which it is the moment
-its holder dies; or when the holder has not turned its loop for `STALL_US` of the stand-by's own boot time: then the
-engine epoch is raised and the stalled one, on waking, finds its epoch gone (PROTOCOL §8).
+On SQLite one engine acts and every other stands by (engine/standby.py). One that takes over raises the engine epoch, and
+whoever acted before, on waking, finds its epoch gone (PROTOCOL §8). On PostgreSQL all act at once and look at each other
+(engine/peers.py); one that was declared dead finds that out at its next write, ends what it runs, and begins anew as
+another incarnation.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from ..errors import (
     WatchbellError,
 )
 from ..executors.base import Executor, Report, Sink
+from ..executors.identity import own_process
 from ..store import nodes
 from ..store.base import Listening, Store
-from ..store.nodes import NodeInfo
+from ..store.nodes import LEASE_US, NodeInfo
 from ..store.sqlite.lock import EngineLock
 from ..store.sqlite.reserve import Reserve
 from .alerter import Alerter
@@ -42,13 +44,14 @@ from .keeper import Keeper
 from .lag import LOOP_LAG_LIMIT_US, LagWatch
 from .loop import Loop, hold_back
 from .notes import Notes
+from .peers import Peers
 from .recovery import Recovered, announce, take_over
 from .sources import Sources
+from .standby import StandBy
 from .trouble import Trouble
 from .watcher import Watcher
 
 STALL_US = 15_000_000
-CONTEND_US = 250_000
 RETRY_US = 1_000_000
 MOVE_NS = 500_000_000
 _log = logging.getLogger("watchbell.engine")
@@ -70,6 +73,7 @@ class Plan:
     look_us: int = LOOK_US
     stall_us: int = STALL_US
     loop_lag_limit_us: int = LOOP_LAG_LIMIT_US
+    lease_us: int = LEASE_US
 
 
 class Node:
@@ -83,6 +87,7 @@ class Node:
         self._wake = threading.Event()
         house.wake = self._wake.set
         house.rest = self._rest
+        house.lease_us, house.process = plan.lease_us, own_process()
         self._lock = None if house.store.path is None else EngineLock(house.store.path)
         self._stop = threading.Event()
         self._grace_us = plan.shutdown_grace_us
@@ -152,7 +157,7 @@ class Node:
                     if self._lock is not None:
                         self._lock.let_go(self._successor())
                 except StoreError as error:
-                    if not self.standing_by:
+                    if not (self.standing_by or self._may_come_back(error)):
                         raise
                     # Whoever stalled may hold the write lock of the database as well: a stand-by does not give up.
                     _log.error("engine.take_over_failed: %s; trying again", error)
@@ -167,6 +172,11 @@ class Node:
             self.ended.set()
             self.ready.set()
 
+    def _may_come_back(self, error: StoreError) -> bool:
+        """Whether a node that has acted, was declared dead, and cannot reach the store goes on trying."""
+        over = isinstance(error, (StoreGone, StoreCorrupt, DiskFailing))
+        return self.store.shared and self.ready.is_set() and not over
+
     def _successor(self) -> int | None:
         """The process that acts in place of this one."""
         try:
@@ -176,50 +186,11 @@ class Node:
 
     def _contend(self) -> bool:
         """Wait for the right to act; False if the node was stopped meanwhile."""
-        lock, clock = self._lock, self.house.clock
+        lock = self._lock
         if lock is None or lock.take():
             return True
-        _log.info("engine.standby: process %s runs the engine of %s", lock.holder(), self.store.where)
-        self.house.hooks.tell("engine.standby", {"holder": lock.holder()})
         self.standing_by = True
-        shown = self._show_standing_by(None)
-        seen, since = lock.progress(), clock.boot_ns()
-        while not self._stop.is_set():
-            clock.wait(self._stop, CONTEND_US)
-            if lock.take():
-                self._show_standing_by(shown, over=True)
-                return True
-            shown = self._show_standing_by(shown)
-            now = lock.progress()
-            if now != seen:
-                seen, since = now, clock.boot_ns()
-            elif (clock.boot_ns() - since) // 1000 > self._plan.stall_us:
-                _log.error(
-                    "engine.stalled: process %s holds the lock and has not moved for %s; taking over",
-                    lock.holder(),
-                    human_duration(self._plan.stall_us),
-                )
-                self.house.hooks.tell("engine.stalled", {"holder": lock.holder()})
-                self._show_standing_by(shown, over=True)
-                return True
-        self._show_standing_by(shown, over=True)
-        return False
-
-    def _show_standing_by(self, shown: tuple[int, int] | None, over: bool = False) -> tuple[int, int] | None:
-        """Keep a row in the ledger that says that this process stands by: (its id, when it was renewed)."""
-        house, clock = self.house, self.house.clock
-        now, boot = clock.wall_us(), clock.boot_ns()
-        try:
-            if shown is None:
-                return house.store.write(lambda tx: nodes.stand_by(tx, self._info(), now)), boot
-            if over:
-                house.store.write(lambda tx: nodes.end(tx, shown[0], "stopped", now))
-            elif (boot - shown[1]) // 1000 > nodes.LEASE_US // 3:
-                house.store.write(lambda tx: nodes.heartbeat(tx, shown[0], now))
-                return shown[0], boot
-        except StoreError as error:
-            _log.warning("engine.standby: %s", error)
-        return shown
+        return StandBy(self.house, lock, self._info, self._plan.stall_us).wait(self._stop)
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
@@ -244,6 +215,8 @@ class Node:
         sources_loop = Loop("sources", self._sources.step, house.clock)
         loops = [keeper_loop, watcher_loop, alerter_loop, sources_loop, lag_loop]
         loops.append(Loop("housekeeper", Housekeeper(house).step, house.clock))
+        if house.store.shared:
+            loops.append(Loop("peers", Peers(house).step, house.clock))
         listener = self._listen()
         self._bell, self.standing_by = bell, False
         for loop in loops:
@@ -271,6 +244,7 @@ class Node:
             keeper_loop.stop()
             close()
             self._bell = None
+            self._say_ended()
 
     def _take_over(self, proven: bool) -> Recovered:
         """Become the engine; on a full disk with the room that was kept for this."""
@@ -296,6 +270,8 @@ class Node:
             _version.__version__,
             house.slots.lanes,
             house.handlers.names(),
+            house.labels,
+            house.process,
         )
 
     def _listen(self) -> Listening | None:
@@ -313,6 +289,8 @@ class Node:
         failures = 0
         while not self._stop.is_set():
             self._wake.clear()
+            if house.fenced is not None:
+                raise house.fenced
             try:
                 following = trouble.step()
                 failures = 0
@@ -361,6 +339,8 @@ class Node:
         if not replaced:
             self._quietly(lambda: house.store.write(lambda tx: nodes.drain(tx, house.node)))
             self._quietly(lambda: bell.hand_back(house.desk.withdraw_ready()))
+            if house.store.shared:  # others begin at once what was handed back
+                self._quietly(house.store.poke)
         end = clock.mono_ns() + grace * 1000
         if waiting := len(house.desk):
             _log.info(
@@ -380,10 +360,13 @@ class Node:
             executor.stop(0 if self._hard or replaced else 2_000_000)
         self._quietly(bell.step)
         self._spool(bell, trouble)
-        now = clock.wall_us()
+        house.desk.clear(house.desk.held())
+
+    def _say_ended(self) -> None:
+        """The last word of this incarnation."""
+        house, now = self.house, self.house.clock.wall_us()
         self._quietly(lambda: house.store.write(lambda tx: nodes.end(tx, house.node, "stopped", now)))
         _log.info("engine.stopped: node %d", house.node)
-        house.desk.clear(house.desk.held())
 
     def _spool(self, bell: Bell, trouble: Trouble) -> None:
         if left := len(bell.unwritten()):

@@ -164,8 +164,8 @@ class Trouble:
         now = house.clock.wall_us()
 
         def write(tx: Tx) -> None:
-            nodes.check_epoch(tx, house.epoch)
-            nodes.heartbeat(tx, house.node, now)  # something is written, or nothing is proved
+            house.fence(tx)
+            house.beat(tx, now)  # something is written, or nothing is proved
             if told.kind == FULL:
                 nodes.record_outage(tx, "store_full", told.since, now, house.node, told.text[:300])
 
@@ -194,7 +194,7 @@ class Trouble:
         house = self._house
 
         def write(tx: Tx) -> int:
-            nodes.check_epoch(tx, house.epoch)
+            house.fence(tx)
             held = house.desk.keys()
             back = []
             for run, epoch, state in claims.owned(tx, house.node):

@@ -49,6 +49,8 @@ class Watcher:
         self._counts: tuple[int, int] | None = None
         self._counted = 0
         self._looked = 0
+        self._known: set[str] = set()
+        """The names of the handlers that any node has had within the grace."""
 
     def step(self) -> int:
         """Look once."""
@@ -65,7 +67,8 @@ class Watcher:
     # --- rows that wait too long ------------------------------------------------------------------------------------
 
     def _sweep(self, tx: Tx, now: int) -> None:
-        nodes.check_epoch(tx, self._house.epoch)
+        self._house.fence(tx)
+        self._known = nodes.known_since(tx, self._house.clock.wall_us() - HANDLER_GRACE_US)
         waiting = tx.rows(
             "SELECT o.id, o.state, o.schedule, o.job, o.due_at, o.start_at, o.gates, o.held_by, o.lane, s.name, "
             f"CASE o.origin WHEN 'backfill' THEN '{_HOWEVER_LATE}' ELSE v.policies END, s.tags "
@@ -127,11 +130,14 @@ class Watcher:
         return happened
 
     def _without_handler(self, tx: Tx, job: int, lane: str, start: int, now: int) -> bool:
-        """Whether the row has waited long enough for a node that knows its job, with this one up all the time."""
+        """Whether the row has waited long enough for a node that knows its job, with this one up all the time and none
+        that knew it there since."""
         if lane in BY_THEMSELVES or now - max(start, self._started) < HANDLER_GRACE_US:
             return False
         found = self._house.catalog.job(tx, job)
-        return not self._house.handlers.knows(found) and not found.options.hold_if_missing
+        if found.options.hold_if_missing or not self._known.isdisjoint((found.name, *found.aliases)):
+            return False
+        return not self._house.handlers.knows(found)
 
     def _miss(self, tx: Tx, row: tuple[int, str, int | None, str | None], reason: Reason, now: int) -> None:
         run, state, schedule, keys = row

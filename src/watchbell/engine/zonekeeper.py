@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from ..core.wallclock import zone_rules
 from ..errors import BadZone
-from ..store import nodes
 from ..store.clocks import trust, zone_change, zones
 from ..store.clocks.zone_version import zone_data_version
 from ..store.schedules.catalog import Catalog
@@ -47,7 +46,7 @@ class ZoneKeeper:
 
     def _compare(self, tx: Tx) -> bool:
         """Whether anything is under way. A clock in doubt does not say from when on the new rules hold."""
-        nodes.check_epoch(tx, self._house.epoch)
+        self._house.fence(tx)
         if trust.doubt(tx) is not None:
             return False
         self._compared = True
@@ -61,7 +60,7 @@ class ZoneKeeper:
         return zone_change.begin(tx, self._house.clock.wall_us())
 
     def _go_on(self, tx: Tx, now: int) -> None:
-        nodes.check_epoch(tx, self._house.epoch)
+        self._house.fence(tx)
         if trust.doubt(tx) is not None:
             self._under_way = False
             self._compared = False

@@ -316,10 +316,29 @@ def hand_back(tx: Tx, node: int, claims: Sequence[Claim]) -> list[int]:
 
 def owned_by_others(tx: Tx, planner: Planner) -> list[tuple[int, Claim, bool]]:
     """(node, claim, begun for certain) of every claimed or running row that this node does not hold."""
+    return _held(tx, planner, "node IS DISTINCT FROM ? ORDER BY id", (planner.node,))
+
+
+def held_by_ended(tx: Tx, planner: Planner, limit: int) -> list[tuple[int, Claim, bool]]:
+    """The same of nodes that have stopped or were declared dead: the next ones by id."""
+    ended = "node IN (SELECT id FROM node WHERE state IN ('dead', 'stopped')) ORDER BY id LIMIT ?"
+    return _held(tx, planner, ended, (limit,))
+
+
+def processes(tx: Tx, node: int) -> list[tuple[int, int, int]]:
+    """(run, process, its start) of everything that other nodes than this one run in processes of its own."""
     rows = tx.rows(
-        f"SELECT {COLUMNS}, node FROM occurrence "
-        f"WHERE {LIVE_ROWS} AND state IN ('claimed', 'running') AND node IS DISTINCT FROM ? ORDER BY id",
-        (planner.node,),
+        "SELECT id, pid, pid_started FROM occurrence "
+        f"WHERE {LIVE_ROWS} AND state = 'running' AND pid IS NOT NULL AND node IS DISTINCT FROM ?",
+        (node,),
+    )
+    return [(row[0], row[1], row[2] or 0) for row in rows]
+
+
+def _held(tx: Tx, planner: Planner, whose: str, params: Sequence[object]) -> list[tuple[int, Claim, bool]]:
+    rows = tx.rows(
+        f"SELECT {COLUMNS}, node FROM occurrence WHERE {LIVE_ROWS} AND state IN ('claimed', 'running') AND {whose}",
+        params,
     )
     return [
         (

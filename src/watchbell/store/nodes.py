@@ -1,9 +1,10 @@
-"""Nodes: every engine process has a row, its incarnation; and the epoch of the engine that may act (PROTOCOL §8)."""
+"""Nodes: every engine process has a row, its incarnation. On SQLite one of them may act, the engine of the present epoch;
+on PostgreSQL all of them, each until it stops or others have declared it dead (PROTOCOL §6, §8; docs/design/nodes.md)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import EngineReplaced
@@ -24,15 +25,21 @@ class NodeInfo:
     slots: Mapping[str, int]
     handlers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    process: str = ""
+    """The process, in a way that others on its machine can look for it; empty where that is not known."""
 
 
-def register(tx: Tx, info: NodeInfo, now: int, *, acting: bool = True) -> tuple[int, int]:
-    """A new incarnation: (node, engine epoch). One that is `acting` takes over, and every engine before it finds its
-    epoch gone; another one (`watchbell exec`) only holds its own run."""
+def register(
+    tx: Tx, info: NodeInfo, now: int, *, acting: bool = True, alone: bool = True, lease_us: int = LEASE_US
+) -> tuple[int, int]:
+    """A new incarnation: (node, engine epoch). One that is `acting` and `alone` takes over, and every engine before it
+    finds its epoch gone; one that is not alone acts beside the others; another one (`watchbell exec`) only holds its own
+    run."""
     if acting:
-        tx.run("UPDATE meta SET value = CAST(value AS BIGINT) + 1 WHERE key = 'engine_epoch'")
+        first = "" if alone else " AND CAST(value AS BIGINT) = 0"
+        tx.run(f"UPDATE meta SET value = CAST(value AS BIGINT) + 1 WHERE key = 'engine_epoch'{first}")
     epoch = int(tx.value("SELECT value FROM meta WHERE key = 'engine_epoch'"))
-    return _insert(tx, info, now, "up", epoch), epoch
+    return _insert(tx, info, now, "up", epoch, lease_us), epoch
 
 
 def stand_by(tx: Tx, info: NodeInfo, now: int) -> int:
@@ -40,11 +47,11 @@ def stand_by(tx: Tx, info: NodeInfo, now: int) -> int:
     return _insert(tx, info, now, "standby", 0)
 
 
-def _insert(tx: Tx, info: NodeInfo, now: int, state: str, epoch: int) -> int:
+def _insert(tx: Tx, info: NodeInfo, now: int, state: str, epoch: int, lease_us: int = LEASE_US) -> int:
     node = tx.next_id("node")
     tx.run(
         "INSERT INTO node (id, name, host, pid, boot_id, version, state, slots, handlers, labels, started_at, heartbeat_at, "
-        "lease_until, engine_epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "lease_until, engine_epoch, process) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             node,
             info.name,
@@ -58,21 +65,33 @@ def _insert(tx: Tx, info: NodeInfo, now: int, state: str, epoch: int) -> int:
             json.dumps(info.labels),
             now,
             now,
-            now + LEASE_US,
+            now + lease_us,
             epoch,
+            info.process,
         ),
     )
     return node
 
 
-def check_epoch(tx: Tx, epoch: int) -> None:
-    """First statement of every engine transaction: only the engine of this epoch may act."""
-    found = int(tx.value("SELECT value FROM meta WHERE key = 'engine_epoch'"))
+def may_act(tx: Tx, node: int, epoch: int) -> None:
+    """First statement of every engine transaction: only an engine of this epoch that nobody has declared dead may act."""
+    row = tx.row(
+        "SELECT CAST(value AS BIGINT), (SELECT state FROM node WHERE id = ?) FROM meta WHERE key = 'engine_epoch'",
+        (node,),
+    )
+    found, state = row or (0, None)
     if found != epoch:
         raise EngineReplaced(
             f"Another engine has taken over this database (engine epoch {found}, this one has {epoch}): "
             "this engine starts nothing more."
         )
+    if state in _ENDED:
+        raise EngineReplaced(
+            f"Node {node} was declared dead by the others, as it had not renewed its lease: it starts nothing more."
+        )
+
+
+_ENDED = ("dead", "stopped")
 
 
 def acting_process(tx: Tx) -> int | None:
@@ -87,7 +106,7 @@ def acting_process(tx: Tx) -> int | None:
 @dataclass(frozen=True, slots=True)
 class Other:
     """Another incarnation that was never marked as ended. `exec_started` is the start time of the process of a
-    `watchbell exec`, which lives by its process and not by a lease."""
+    `watchbell exec`, which on SQLite lives by its process and not by a lease."""
 
     id: int
     pid: int
@@ -95,16 +114,51 @@ class Other:
     heartbeat_at: int
     lease_until: int
     exec_started: int | None
+    name: str = ""
+    process: str = ""
+    boot_us: int | None = None
+
+    @property
+    def beat(self) -> tuple[int, int | None]:
+        """What changes with every renewal of its lease."""
+        return self.heartbeat_at, self.boot_us
+
+
+def all_up(tx: Tx) -> list[Other]:
+    """Every incarnation that was never marked as ended."""
+    rows = tx.rows(
+        "SELECT id, pid, boot_id, heartbeat_at, lease_until, labels, name, process, boot_us FROM node "
+        "WHERE state IN ('up', 'draining')"
+    )
+    return [Other(*row[:5], _exec_started(json.loads(row[5])), *row[6:]) for row in rows]
 
 
 def others_up(tx: Tx, node: int) -> list[Other]:
-    """Every other incarnation that was never marked as ended."""
-    rows = tx.rows(
-        "SELECT id, pid, boot_id, heartbeat_at, lease_until, labels FROM node "
-        "WHERE state IN ('up', 'draining') AND id <> ?",
-        (node,),
+    """The same without this one."""
+    return [other for other in all_up(tx) if other.id != node]
+
+
+def is_attended(tx: Tx, node: int, now: int) -> bool:
+    """Whether another engine than this one acts, as far as the leases say."""
+    return (
+        tx.value(
+            "SELECT 1 FROM node WHERE state IN ('up', 'draining') AND labels NOT LIKE '%exec:%' AND engine_epoch > 0 "
+            "AND id <> ? AND lease_until >= ? LIMIT 1",
+            (node, now),
+        )
+        is not None
     )
-    return [Other(row[0], row[1], row[2], row[3], row[4], _exec_started(json.loads(row[5]))) for row in rows]
+
+
+def declare_dead(tx: Tx, other: Other) -> bool:
+    """Write down that another incarnation is dead, if it has not renewed its lease since it was looked at."""
+    return bool(
+        tx.run(
+            "UPDATE node SET state = 'dead', stopped_at = heartbeat_at WHERE id = ? AND heartbeat_at = ? "
+            "AND boot_us IS NOT DISTINCT FROM ? AND state IN ('up', 'draining')",
+            (other.id, other.heartbeat_at, other.boot_us),
+        )
+    )
 
 
 def exec_label(started: int) -> str:
@@ -129,12 +183,36 @@ def drain(tx: Tx, node: int) -> None:
     tx.run("UPDATE node SET state = 'draining' WHERE id = ? AND state = 'up'", (node,))
 
 
-def heartbeat(tx: Tx, node: int, now: int, boot_us: int | None = None) -> None:
-    """Renew the node's lease; with what its boot-time clock shows, which tells a step of the clock from time off."""
+def heartbeat(
+    tx: Tx,
+    node: int,
+    now: int,
+    boot_us: int | None = None,
+    *,
+    lease_us: int = LEASE_US,
+    skew_us: int | None = None,
+) -> None:
+    """Renew the node's lease; with what its boot-time clock shows, which tells a step of the clock from time off, and by
+    how much its own wall clock is ahead of the store's."""
     tx.run(
-        "UPDATE node SET heartbeat_at = ?, lease_until = ?, boot_us = coalesce(?, boot_us) WHERE id = ?",
-        (now, now + LEASE_US, boot_us, node),
+        "UPDATE node SET heartbeat_at = ?, lease_until = ?, boot_us = coalesce(?, boot_us), "
+        "skew_us = coalesce(?, skew_us) WHERE id = ?",
+        (now, now + lease_us, boot_us, skew_us, node),
     )
+
+
+def set_handlers(tx: Tx, node: int, handlers: Sequence[str]) -> None:
+    """Write down which jobs the node knows by now."""
+    tx.run("UPDATE node SET handlers = ? WHERE id = ?", (json.dumps(list(handlers)), node))
+
+
+def known_since(tx: Tx, at: int) -> set[str]:
+    """The names of all handlers that any node has had which was there at this instant or later."""
+    rows = tx.rows(
+        "SELECT handlers FROM node WHERE coalesce(stopped_at, heartbeat_at) >= ? AND state <> 'standby'",
+        (at,),
+    )
+    return {name for (text,) in rows for name in json.loads(text)}
 
 
 def set_slots(tx: Tx, node: int, slots: Mapping[str, int]) -> None:

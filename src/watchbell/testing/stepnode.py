@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,8 +16,10 @@ from ..engine.bell import Bell
 from ..engine.desk import Slots
 from ..engine.house import House
 from ..engine.housekeeper import Housekeeper
-from ..engine.keeper import RENEW_US, Keeper
+from ..engine.keeper import Keeper
 from ..engine.notes import Notes
+from ..engine.peers import EVERY_US as LOOK_US
+from ..engine.peers import Peers
 from ..engine.recovery import take_over
 from ..engine.trouble import Trouble
 from ..engine.watcher import EVERY_US, Watcher
@@ -26,13 +29,17 @@ from ..store.nodes import NodeInfo
 from .inline import InlineExecutor
 
 STEPS_AT_ONE_INSTANT = 10_000
+_numbers = itertools.count(1)
+_ended: set[str] = set()
+"""The processes, as it were, of the nodes that have died where others can see it."""
 
 
 class StepNode:
     """One engine of a `Watchbell` whose clock is a `ManualClock`.
 
-    It becomes the engine when it is made: an engine before it is treated as dead, and what that one held is lost.
-    `randomness` and `draw` make it deterministic: the same seed gives the same ledger.
+    It becomes the engine when it is made: on SQLite an engine before it is treated as dead, and what that one held is
+    lost. On PostgreSQL it is one of several, each with a `Watchbell` of its own and all with one clock, which is the
+    database's as well; `name` tells them apart. `randomness` and `draw` make it deterministic: the same seed gives the same ledger.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class StepNode:
         *,
         draw: Callable[[], float] = lambda: 0.5,
         randomness: Callable[[int], bytes] = bytes,
+        name: str = "step",
     ) -> None:
         if not isinstance(bell._clock, ManualClock):
             raise BadConfiguration(
@@ -51,14 +59,19 @@ class StepNode:
         store = bell._open()
         self.house: House = house(bell._parts(store))
         self.house.draw, self.house.randomness = draw, randomness
+        self.house.clock, self.house.skew_us = self.clock, lambda: None
+        self.house.process = f"step:{next(_numbers)}"
+        self.house.process_ended = lambda _pid, process: process in _ended
         info = NodeInfo(
-            "step",
+            name,
             "virtual",
             os.getpid(),
             self.clock.boot_id(),
             "0",
             self.house.slots.lanes,
             self.house.handlers.names(),
+            self.house.labels,
+            self.house.process,
         )
         self.found = take_over(self.house, info, proven_dead=True, folder=None)
         self._notes = Notes(self.clock, store, lambda: None)
@@ -68,10 +81,11 @@ class StepNode:
         self._keeper = Keeper(self.house, self._notes)
         self._bell.trusted = self._keeper.trusted
         self._watcher = Watcher(self.house)
+        self._peers = Peers(self.house)
         self._housekeeper = Housekeeper(self.house)
         self.lanes = {lane: self._lane(lane) for lane in self.house.slots.lanes}
         self.house.executors = dict(self.lanes)
-        self._next_keep = self._next_watch = 0
+        self._next_keep = self._next_watch = self._next_look = 0
         self._next_tidy = self.clock.boot_ns() // 1000 + DAY
         self.stopped = False
 
@@ -92,7 +106,10 @@ class StepNode:
         passed = self.clock.boot_ns() // 1000  # the wall clock may be set back, and a lease is not kept by it
         if passed >= self._next_keep:
             self._keeper.step()
-            self._next_keep = passed + RENEW_US
+            self._next_keep = passed + self.house.renew_us
+        if self.house.store.shared and passed >= self._next_look:
+            self._peers.step()
+            self._next_look = passed + LOOK_US
         if passed >= self._next_watch:
             self._watcher.step()
             self._next_watch = passed + EVERY_US
@@ -156,8 +173,11 @@ class StepNode:
         now = self.clock.wall_us()
         self.house.store.write(lambda tx: nodes.end(tx, self.house.node, "stopped", now))
 
-    def die(self) -> None:
-        """Be killed: nothing is written, nothing is said."""
+    def die(self, *, seen: bool = True) -> None:
+        """Be killed: nothing is written, nothing is said. Unless it is `seen`, as by whoever runs on the same machine, other
+        nodes know of it only when its lease is over."""
+        if seen:
+            _ended.add(self.house.process)
         for lane in self.lanes.values():
             lane.die()
         self._bell.draining = self.stopped = True

@@ -127,7 +127,9 @@ CREATE TABLE node (
     lease_until  BIGINT NOT NULL,
     stopped_at   BIGINT,
     engine_epoch BIGINT NOT NULL,
-    boot_us      BIGINT                      -- what its boot-time clock showed at its last heartbeat
+    boot_us      BIGINT,                     -- what its boot-time clock showed at its last heartbeat
+    process      TEXT COLLATE "C" NOT NULL DEFAULT '',    -- its process, for those on the same machine
+    skew_us      BIGINT NOT NULL DEFAULT 0   -- by how much its own wall clock is ahead of the store's
 );
 CREATE INDEX node_up ON node (state) WHERE state IN ('up', 'draining');
 

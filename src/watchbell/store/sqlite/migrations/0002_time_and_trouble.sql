@@ -97,3 +97,8 @@ CREATE TABLE log_total (
 
 -- What became of a row before it was reopened, in words, oldest first.
 ALTER TABLE occurrence ADD COLUMN history TEXT;
+
+-- Its process, in a way that others on its machine can look for it; and by how much its own wall clock is ahead of the
+-- store's, which on SQLite is the same one.
+ALTER TABLE node ADD COLUMN process TEXT NOT NULL DEFAULT '';
+ALTER TABLE node ADD COLUMN skew_us INTEGER NOT NULL DEFAULT 0;
