@@ -213,8 +213,8 @@ def test_a_watcher_takes_only_what_has_outlived_its_lease(story: Begin, file: Pa
     house.store = store
     house.node += 1
     store.write(lambda tx: tx.run("INSERT INTO node SELECT id + 1, name, host, pid, boot_id, version, state, slots, "
-                                  "handlers, labels, started_at, heartbeat_at, lease_until, stopped_at, engine_epoch, boot_us "
-                                  "FROM node WHERE id = 1"))  # fmt: skip
+                                  "handlers, labels, started_at, heartbeat_at, lease_until, stopped_at, engine_epoch, boot_us, "
+                                  "process, skew_us FROM node WHERE id = 1"))  # fmt: skip
     assert settle_abandoned(house, False) == (0, 0)
     begun.clock.advance(31 * SECOND)
     assert settle_abandoned(house, False) == (0, 1)
