@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..core.definition import canonical
+from ..core.definition import arguments_text
 from ..core.instants import from_datetime, parse_instant
 from ..core.triggers import Trigger, is_trigger, parse_trigger
 from ..errors import BadArguments, BadDeclaration, BadInput, BadPolicy, BadTrigger, WatchbellError
@@ -120,7 +120,7 @@ def whole(
 def as_json(args: object) -> str:
     """Arguments that no signature has judged, as the text that is stored."""
     try:
-        return canonical(dict(arguments(args)))
+        return arguments_text(dict(arguments(args)))
     except (TypeError, ValueError, RecursionError) as error:
         raise BadArguments(f"The arguments cannot be stored as JSON: {error}.") from None
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from ..core.definition import arguments_text
 from ..errors import BadArguments, BadDeclaration
 from ..executors.context import find_run_parameter
 
@@ -61,7 +62,12 @@ class Signature:
             default = ... if parameter.default is parameter.empty else parameter.default
             # A leading underscore or a name that pydantic keeps for itself would be refused as a field.
             fields[f"p_{name}"] = (self._annotation(name), pydantic.Field(default, alias=name))
-        config = pydantic.ConfigDict(extra=extra, arbitrary_types_allowed=False, populate_by_name=False)  # type: ignore[typeddict-item]
+        config = pydantic.ConfigDict(
+            extra=extra,  # type: ignore[typeddict-item]
+            arbitrary_types_allowed=False,
+            populate_by_name=False,
+            ser_json_inf_nan="constants",  # NaN stays what it is, and is refused; it never becomes None by itself
+        )
         try:
             return pydantic.create_model(f"Arguments of {self._job}", __config__=config, **fields)
         except Exception as error:
@@ -113,8 +119,7 @@ class Signature:
         try:
             checked = self._model.model_validate(dict(arguments))
             data = checked.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            text.encode()  # half a character is no text; here its writer can still be told
+            text = arguments_text(data)  # what is no JSON is refused here, where its writer can still be told
         except pydantic.ValidationError as error:
             raise BadArguments(self._complaint(error)) from None
         except Exception as error:

@@ -108,6 +108,19 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def arguments_text(value: Any) -> str:
+    """Arguments as they are stored: JSON that everybody can read. ValueError says what of it is none: NaN, infinity, half a
+    character; TypeError and RecursionError as `json` raises them."""
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        if "Out of range float" not in str(error):
+            raise
+        raise ValueError("NaN and infinity are no numbers of JSON; give None, or a text") from error
+    text.encode()
+    return text
+
+
 def content_hash(*parts: Any) -> str:
     """Names a content: the same hash means that nothing has to be written."""
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:24]

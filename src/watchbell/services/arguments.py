@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.definition import canonical
+from ..core.definition import arguments_text
 from ..errors import BadArguments
 from ..store import listing
 from ..store.base import Store
@@ -66,8 +66,7 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
 def check(arguments: Mapping[str, Any], parameters: str | None, job: str) -> str:
     """The arguments as JSON text, once they fit. BadArguments says which one does not, and what is known instead."""
     try:
-        text = canonical(dict(arguments))
-        text.encode()  # half a character is no text
+        text = arguments_text(dict(arguments))
     except (TypeError, ValueError, RecursionError) as error:
         raise BadArguments(
             f"The arguments of {job!r} cannot be written as JSON ({error}): give texts, numbers, true, false, lists "
