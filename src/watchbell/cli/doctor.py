@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..core.instants import to_text
 from ..errors import BadConfiguration, BadInput, WatchbellError
 from ..services import doctor as services
 from ..services import hidden
@@ -23,12 +24,24 @@ BROKEN = 1
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
 @click.option("--quick", is_flag=True, help="Leave out the audit and what takes long.")
 @click.option("--code", metavar="PATH", help="Instead: look for other schedulers in the Python code there.")
+@click.option(
+    "--workers",
+    "web",
+    type=int,
+    metavar="N",
+    help="Instead: prove it with N real web processes, one of which is killed.",
+)
 @click.pass_obj
-def doctor(setup: Setup, fix: bool, yes: bool, quick: bool, code: str | None) -> int:
+def doctor(setup: Setup, fix: bool, yes: bool, quick: bool, code: str | None, web: int | None) -> int:
     """Look at everything that has to be in order: configuration, database, lock, clock, zones, engine, schedules, ledger.
 
-    Exits with 1 where something is broken; with --code, where there is another scheduler.
+    Exits with 1 where something is broken; with --code, where there is another scheduler; with --workers, where a probe
+    did not run exactly once. Those probes run beside the database, in a place of their own; nothing of yours runs.
     """
+    if web is not None:
+        if fix or quick or code is not None:
+            raise BadInput("--workers goes with neither --fix, --quick nor --code.")
+        return _web(setup, web)
     if yes and not fix:
         raise BadInput("--yes goes with --fix.")
     if code is not None:
@@ -96,3 +109,25 @@ def _code(setup: Setup, place: str) -> int:
             say(f"{path} could not be read: {why}", "yellow")
         say(found.sentence)
     return BROKEN if found.items else 0
+
+
+def _web(setup: Setup, count: int) -> int:
+    from ..app.proving import prove
+
+    proof = prove(setup.url, count, setup.clock)
+    if setup.json:
+        emit_json(proof.to_json())
+    else:
+        rows = [
+            (
+                probe.name,
+                to_text(probe.due_at),
+                ", ".join(f"process {pid}, {late / 1000:.0f} ms late" for pid, late in probe.ran)
+                or "did not run",
+                "once" if probe.ok else probe.state if len(probe.ran) == 1 else f"{len(probe.ran)} times",
+            )
+            for probe in proof.probes
+        ]
+        table(("PROBE", "DUE", "RAN IN", "HOW OFTEN"), rows, "")
+        say(proof.sentence, "green" if proof.ok else "red")
+    return 0 if proof.ok else BROKEN
