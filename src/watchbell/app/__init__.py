@@ -225,7 +225,7 @@ class Watchbell(Declaring, AsyncControl):
         declared = self._declared
         with declared.lock:
             declared.dirty = False
-            if not declared.jobs:
+            if not declared.jobs and not declared.wanted:
                 return
             doer = Doer(f"app {declared.app}", self._now(), self._tz)
             try:
@@ -264,7 +264,8 @@ class Watchbell(Declaring, AsyncControl):
     # --- what the parts ask for ---------------------------------------------------------------------------------------
 
     def _now(self) -> int:
-        return self._clock.wall_us()
+        store, own = self._store, self._clock
+        return (own if store is None else store.clock(own)).wall_us()
 
     def _add_source(self, name: str, period: int, max_errors: int | None, function: Declares) -> None:
         def read() -> Reading:

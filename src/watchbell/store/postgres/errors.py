@@ -34,6 +34,10 @@ def translated(error: psycopg.Error, where: str) -> StoreError:
         )
     if isinstance(error, errors.QueryCanceled):
         return StoreUnavailable(f"The server of {where} ended a statement that took too long ({said}).")
+    if isinstance(error, errors.IdleInTransactionSessionTimeout):
+        return StoreUnavailable(
+            f"The server of {where} ended a transaction in which this process had stood still ({said}); nothing was changed."
+        )
     if isinstance(error, _AGAIN):
         return StoreUnavailable(f"The server of {where} took back a transaction ({said}); try again.")
     if isinstance(error, GONE):

@@ -79,8 +79,9 @@ class PostgresStore(Store):
             return self._listener
 
     def clock(self, own: Clock) -> Clock:
-        """The server's wall clock, kept by this machine's boot-time clock between two transactions."""
-        return StoreClock(own, self.time)
+        """The server's wall clock, kept by this machine's boot-time clock between two transactions. A clock that is not the
+        machine's, as that of virtual time, stays what it is."""
+        return StoreClock(own, self.time) if isinstance(own, SystemClock) else own
 
     def check_file(self) -> None:
         """There is no file to be looked at."""
