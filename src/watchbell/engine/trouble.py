@@ -97,7 +97,8 @@ class Trouble:
         elif isinstance(error, CommitUnknown):
             self._unknown = True
             self._enter(FAILING, error)
-            self._count(error)
+            if not self._house.store.shared:  # a server that is away comes back; a disk that fails does not
+                self._count(error)
         else:
             self._enter(REFUSED, error)
         self.keep()
