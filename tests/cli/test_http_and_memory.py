@@ -113,3 +113,15 @@ def test_retention_says_what_would_go_and_lets_it_go(
     assert (dry["spans"] >= 1, dry["keep"]["occurrences"]) == (True, "400d")
     assert "Removed" in call("retention").out
     assert json.loads(call("status", "--json").out)["retention"]["days"] > 400
+
+
+def test_an_address_of_ones_own_network_is_refused_when_it_is_written_and_not_run_after_run(
+    call: Call,
+) -> None:
+    add = ("schedule", "add", "hook", "--every", "1h", "--http")
+    reply = call(*add, "http://192.168.1.7:8080/hook")
+    assert reply.code == 2
+    assert "192.168.1.7 is not of the public internet. --allow-private" in reply.err
+    assert call("schedule", "list", "--json").json()["items"] == []
+    assert call(*add, "http://169.254.169.254/latest", "--allow-private").code == 2
+    assert call(*add, "http://192.168.1.7:8080/hook", "--allow-private").code == 0

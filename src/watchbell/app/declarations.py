@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.http_request import HttpRequest
+from ..core.policies import JobOptions
 from ..core.triggers import Trigger
 from ..engine.handlers import Handler, Handlers
 from ..errors import BadDeclaration, WatchbellError
@@ -50,6 +52,9 @@ class Wanted:
     tags: tuple[str, ...]
     enabled: bool
     place: str
+    request: HttpRequest | None = None
+    """What is sent, where no function is called; its job bears the name of the schedule."""
+    job_options: JobOptions = field(default_factory=JobOptions)
 
 
 class Declarations:
@@ -111,7 +116,14 @@ class Declarations:
                 f"Two schedules are named {wanted.name!r}: {known.place} and {wanted.place}. "
                 "Give one of them another name=."
             )
-        know_condition(self.handlers, wanted.options, self.jobs[wanted.job].lane)
+        if wanted.request is None:
+            know_condition(self.handlers, wanted.options, self.jobs[wanted.job].lane)
+        elif wanted.job in self.places:
+            raise BadDeclaration(
+                f"The job {wanted.job!r} is declared already ({self.places[wanted.job]}); give the request another name."
+            )
+        else:
+            self.places[wanted.job] = wanted.place
         self.wanted[wanted.name] = wanted
         self.dirty = True
 
@@ -168,10 +180,24 @@ class Declarations:
                 self.revision,
             )
             jobs[job.name] = put_job(tx, spec, doer).id
+        for wanted in self.wanted.values():
+            if wanted.request is not None and f"schedule {wanted.name}" not in self._written:
+                jobs[wanted.job] = put_job(tx, self._of_request(wanted, wanted.request), doer).id
         return jobs
 
+    def _of_request(self, wanted: Wanted, request: HttpRequest) -> JobSpec:
+        return JobSpec(
+            wanted.job,
+            request.lane,
+            command=request.to_text(),
+            options=wanted.job_options,
+            tags=wanted.tags,
+            app=self.app,
+            revision=self.revision,
+        )
+
     def _spec(self, tx: Tx, wanted: Wanted, jobs: Mapping[str, int]) -> ScheduleSpec:
-        job = self.jobs[wanted.job]
+        job = self.jobs.get(wanted.job)
         known = jobs.get(wanted.job) or find_job(tx, wanted.job)
         assert known is not None, "a schedule's job is declared with it"
         return ScheduleSpec(
@@ -179,9 +205,9 @@ class Declarations:
             job=known,
             trigger=wanted.trigger,
             policies=policies(wanted.options),
-            args=job.signature.to_json(wanted.args),
+            args=checks.as_json(wanted.args) if job is None else job.signature.to_json(wanted.args),
             tags=wanted.tags,
-            about=job.about,
+            about="" if job is None else job.about,
             enabled=wanted.enabled,
             app=self.app,
             revision=self.revision,

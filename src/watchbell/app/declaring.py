@@ -144,6 +144,39 @@ class Declaring:
         )
         self._declared_more()
 
+    def add_http_schedule(
+        self,
+        name: str,
+        trigger: Trigger | str,
+        url: str,
+        *,
+        args: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        enabled: bool = True,
+        **options: Any,
+    ) -> None:
+        """Declare a schedule that sends a request; its job has the same name.
+
+        Options: method, headers, body, expect_status ("200-299,304"), expect_body, expect_json ({path: value}),
+        allow_private; and those of a schedule and of a job. `{name}` in the path, the query and the body is an argument.
+        Raises BadDeclaration, BadTrigger, BadPolicy, BadArguments.
+        """
+        from .requests import refuse_unfilled, request_and_options
+
+        checks.name(name, "The name of a schedule")
+        rule = checks.trigger(trigger)
+        rule.bound("UTC", 0)
+        request, of_schedule, of_job = request_and_options(url, options)
+        given = checks.arguments(args)
+        checks.as_json(given)
+        refuse_unfilled(request, given, rule.kind != "manual")
+        labels, on = checks.names(tags, "tags"), checks.flag(enabled, "enabled")
+        place = f"the request to {url[:60]}"
+        self._declared.add_schedule(
+            Wanted(name, name, rule, given, of_schedule, labels, on, place, request, of_job)
+        )
+        self._declared_more()
+
     def add_job(
         self,
         name: str,

@@ -52,6 +52,31 @@ def refused_address(text: str, allow_private: bool) -> str | None:
     return None
 
 
+def literal_address(host: str) -> str | None:
+    """The address that a host is by itself, whatever way it is written (127.1, 0x7f000001); None for a name."""
+    text = host.strip("[]").partition("%")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        pass
+    try:
+        *heads, last = map(_old_number, text.split("."))
+        if len(heads) > 3 or any(head > 255 for head in heads) or last >= 1 << 8 * (4 - len(heads)):
+            return None
+        return str(IPv4Address(sum(head << 8 * (3 - place) for place, head in enumerate(heads)) + last))
+    except ValueError:
+        return None
+
+
+def _old_number(text: str) -> int:
+    """A part of an address as the C library reads it: 0x7f, 0177 or 127."""
+    if not text.isascii() or not text.isalnum():
+        raise ValueError(text)
+    if text[:2].lower() == "0x":
+        return int(text, 0)
+    return int(text, 8 if text.startswith("0") and text != "0" else 10)
+
+
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The address that is meant, where one of the old world is wrapped in one of the new."""
     if isinstance(address, IPv6Address):

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..errors import BadDeclaration
+from .addresses import literal_address, refused_address, refused_name, refused_port
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 OWN_HEADERS = frozenset(
@@ -125,6 +126,25 @@ def check_url(url: str) -> None:
         )
     if port == 0:
         raise BadDeclaration("There is no port 0.")
+
+
+def refuse_forbidden(request: HttpRequest) -> None:
+    """Refuse at once what every run of it would be refused for, where the address itself says so: a literal address, a name
+    of the local network, a port. Where a name leads is judged when it is connected to. BadDeclaration."""
+    parts = urlsplit(request.url)
+    host, private = parts.hostname or "", request.allow_private
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    literal = literal_address(host)
+    why = (
+        refused_name(host, private)
+        or refused_port(port, private)
+        or (None if literal is None else refused_address(literal, private))
+    )
+    if why is None:
+        return
+    always = literal is not None and refused_address(literal, True) is not None
+    hint = "" if always else " --allow-private, or allow_private=True, lets it go there."
+    raise BadDeclaration(f"This request would never be sent: {why}.{hint}")
 
 
 def status_ranges(text: str) -> tuple[tuple[int, int], ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.http_request import HttpRequest
+from ..core.http_request import HttpRequest, refuse_forbidden
 from ..core.http_request import checked as check_request
 from ..core.policies import Policies, policies_from_json
 from ..core.states import State
@@ -136,6 +136,7 @@ def add_command_schedule(
     check_name("schedule", name)
     if isinstance(command, HttpRequest):
         refuse_unfilled(check_request(command), trigger, details.args)
+        refuse_forbidden(command)
     else:
         checked(command)
     refuse_past(trigger, now)
@@ -243,9 +244,7 @@ def resume(store: Store, name: str, *, now: int, actor: str, catchup: bool = Fal
     return Changed(name, True, f"{name} is resumed: {view.sentence}")
 
 
-def remove(
-    store: Store, name: str, *, now: int, actor: str, drop_waiting_ones: bool = False
-) -> Changed:
+def remove(store: Store, name: str, *, now: int, actor: str, drop_waiting_ones: bool = False) -> Changed:
     """End a schedule; its ledger stays. What was due before and has not begun runs, unless `drop_waiting_ones`. A
     command's own job ends with it."""
 
