@@ -42,7 +42,8 @@ python3 dev.py VERB [arguments]
   types     mypy --strict
   bench     measure; arguments go to bench/
   simulate  years of virtual time, judged after every step:  python3 dev.py simulate --seeds 10
-  torture   kill, stop and starve it, then judge the ledger:  python3 dev.py torture kill9 --cycles 300
+  torture   kill, stop and starve it, then judge the ledger:  python3 dev.py torture kill9 --cycles 300,
+            torture gunicorn --workers 4 --minutes 2
   lock      write requirements/*.txt anew from pyproject.toml (--upgrade for newer versions)
   setup     only make .venv; every other verb does this first
 """
