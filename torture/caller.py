@@ -27,7 +27,7 @@ class Caller:
     """What the second process does, drawn from the seed. Errors of the kinds `refusals` are answers: nothing was
     promised."""
 
-    refusals: tuple[type[WatchbellError], ...] = (Conflict,)
+    refusals: tuple[type[Exception], ...] = (Conflict,)
 
     def __init__(self, plan: Plan, url: str, promises: Path, number: int) -> None:
         self._drawn = random.Random(plan.seed * 1000 + number)

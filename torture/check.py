@@ -56,6 +56,13 @@ class Joined:
         attempt = self.attempts[row.run].get(epoch)
         return attempt.ending if attempt is not None else row.state if epoch == row.epoch else None
 
+    def left(self, row: Row, begin: Record) -> float | None:
+        """Where in the log a run that is lost is in nobody's way any more: its engine was killed there."""
+        kill = self.kill_of(self.owner(row, begin.epoch))
+        if kill is None or self.ending(row, begin.epoch) != "lost":
+            return None
+        return max(kill.place, begin.place + 0.5)
+
 
 def check(history: History) -> list[Violation]:
     """Every counter-example to every rule."""
@@ -69,21 +76,21 @@ def every_begin_is_in_the_ledger(joined: Joined) -> Iterator[Violation]:
         row = joined.rows.get(key)
         for record in records:
             if row is None:
-                yield _at(record, "invented", f"{key} has a {record.phase} and no row in the ledger")
+                yield at_record(record, "invented", f"{key} has a {record.phase} and no row in the ledger")
                 continue
             attempt = joined.attempts[row.run].get(record.epoch)
             if record.epoch != row.epoch and attempt is None:
                 text = f"it has a {record.phase} with epoch {record.epoch}, and neither the row nor an attempt has that"
-                yield _of(row, record, "unrecorded", text)
+                yield of_row(row, record, "unrecorded", text)
             elif record.attempt != (row.attempt if attempt is None else attempt.number):
-                yield _of(
+                yield of_row(
                     row,
                     record,
                     "unrecorded",
                     f"it calls itself attempt {record.attempt}, the ledger does not",
                 )
             elif record.epoch == row.epoch and row.token_hash != hashed(record.token):
-                yield _of(
+                yield of_row(
                     row,
                     record,
                     "token",
@@ -100,11 +107,11 @@ def no_begin_before_its_claim(joined: Joined) -> Iterator[Violation]:
             attempt = joined.attempts[row.run].get(record.epoch)
             claimed = row.claimed_at if record.epoch == row.epoch else attempt.claimed_at if attempt else None
             if record.wall_us < row.start_at:
-                yield _of(
+                yield of_row(
                     row, record, "early", f"it began {row.start_at - record.wall_us} µs before its time"
                 )
             if claimed is not None and record.wall_us < claimed:
-                yield _of(row, record, "early", "it began before it was claimed")
+                yield of_row(row, record, "early", "it began before it was claimed")
 
 
 def nothing_begins_twice(joined: Joined) -> Iterator[Violation]:
@@ -113,14 +120,14 @@ def nothing_begins_twice(joined: Joined) -> Iterator[Violation]:
         seen: set[int] = set()
         for record in joined.begins(row):
             if record.epoch in seen:
-                yield _of(row, record, "twice", f"it began twice with epoch {record.epoch}")
+                yield of_row(row, record, "twice", f"it began twice with epoch {record.epoch}")
             seen.add(record.epoch)
         recorded = set(joined.attempts[row.run])
         unexplained = [epoch for epoch in seen if epoch != max(seen) and epoch not in recorded]
         if unexplained:
             record = joined.begins(row)[-1]
             text = f"it began with the epochs {sorted(seen)}, and {unexplained} are no recorded attempts"
-            yield _of(row, record, "twice", text)
+            yield of_row(row, record, "twice", text)
 
 
 def what_did_not_run_did_not_begin(joined: Joined) -> Iterator[Violation]:
@@ -131,11 +138,11 @@ def what_did_not_run_did_not_begin(joined: Joined) -> Iterator[Violation]:
             row.state == "cancelled" and row.began_at is None and row.epoch not in joined.attempts[row.run]
         )
         if row.state in DID_NOT_RUN and begins:
-            yield _of(
+            yield of_row(
                 row, begins[0], "phantom", f"it is {row.state}: {row.reason}, and has begun all the same"
             )
         elif unbegun and any(record.epoch == row.epoch for record in begins) and row.node is None:
-            yield _of(
+            yield of_row(
                 row, begins[-1], "phantom", "it was cancelled before it had begun, and has begun all the same"
             )
 
@@ -150,11 +157,11 @@ def what_succeeded_ran_to_its_end(joined: Joined) -> Iterator[Violation]:
         begins, ends, fails = found
         if row.state == "succeeded" and (len(begins), len(ends), len(fails)) != (1, 1, 0):
             text = f"it succeeded with {len(begins)} begins, {len(ends)} ends and {len(fails)} failures of epoch {row.epoch}"
-            yield Violation("unfinished", _named(row, text), row.began_at, row.run)
+            yield Violation("unfinished", named(row, text), row.began_at, row.run)
         elif row.state == "failed" and ends:
-            yield _of(row, ends[0], "unfinished", "it failed, but wrote that it had come to its end")
+            yield of_row(row, ends[0], "unfinished", "it failed, but wrote that it had come to its end")
         elif row.state == "failed" and begins and not fails and joined.kill_of(row.node) is None:
-            yield _of(
+            yield of_row(
                 row, begins[0], "unfinished", "it failed without having written so, and nobody was killed"
             )
 
@@ -172,11 +179,11 @@ def only_what_was_in_flight_is_lost(joined: Joined) -> Iterator[Violation]:
             kill = joined.kill_of(node)
             if kill is None:
                 yield Violation(
-                    "lost", _named(row, f"it is lost, and node {node} was not killed"), claimed_at, row.run
+                    "lost", named(row, f"it is lost, and node {node} was not killed"), claimed_at, row.run
                 )
             elif claimed_at is not None and claimed_at > kill.wall_us + 1_000_000:
                 yield Violation(
-                    "lost", _named(row, "it was claimed after its engine's end"), claimed_at, row.run
+                    "lost", named(row, "it was claimed after its engine's end"), claimed_at, row.run
                 )
 
 
@@ -184,14 +191,14 @@ def everything_ends(joined: Joined) -> Iterator[Violation]:
     """After the drain every row has ended."""
     for row in joined.history.rows:
         if row.state in LIVE:
-            yield Violation("live", _named(row, f"it is still {row.state}"), row.start_at, row.run)
+            yield Violation("live", named(row, f"it is still {row.state}"), row.start_at, row.run)
 
 
 def locks_were_free(joined: Joined) -> Iterator[Violation]:
     """No job met a lock that its policies should have kept free for it."""
     for row in joined.history.rows:
         for record in joined.of(row, "over"):
-            yield _of(row, record, "overlap", "more of its schedule or job were at work than may be")
+            yield of_row(row, record, "overlap", "more of its schedule or job were at work than may be")
 
 
 def no_more_together_than_may_be(joined: Joined) -> Iterator[Violation]:
@@ -212,7 +219,7 @@ def no_more_together_than_may_be(joined: Joined) -> Iterator[Violation]:
             if len(group) > most:
                 others = ", ".join(f"run_{run}" for run in sorted(group - {row.run}))
                 text = f"it began (line {place + 1}) while {others} of the same {kind} ran; {most} may"
-                yield Violation("overlap", _named(row, text), row.began_at, row.run)
+                yield Violation("overlap", named(row, text), row.began_at, row.run)
 
 
 def promises_hold(joined: Joined) -> Iterator[Violation]:
@@ -233,7 +240,7 @@ def promises_hold(joined: Joined) -> Iterator[Violation]:
     for row in joined.history.rows:
         if row.business_key is not None and keys.setdefault((row.job, row.business_key), row.run) != row.run:
             yield Violation(
-                "promise", _named(row, f"it is a second run for the key {row.business_key}"), None, row.run
+                "promise", named(row, f"it is a second run for the key {row.business_key}"), None, row.run
             )
 
 
@@ -245,7 +252,7 @@ def pointers_lead_somewhere(joined: Joined) -> Iterator[Violation]:
         into = None if row.into is None else joined.by_run.get(row.into)
         if into is None or into.schedule != row.schedule or into.run == row.run:
             yield Violation(
-                "pointer", _named(row, f"it is coalesced into {row.into}, which cannot be"), None, row.run
+                "pointer", named(row, f"it is coalesced into {row.into}, which cannot be"), None, row.run
             )
 
 
@@ -274,9 +281,8 @@ def _spans(joined: Joined, row: Row) -> Iterator[tuple[float, float, Row]]:
         stops: list[float] = [
             record.place for record in records if record.epoch == begin.epoch and record.phase in STOPS
         ]
-        kill = joined.kill_of(joined.owner(row, begin.epoch))
-        if kill is not None and joined.ending(row, begin.epoch) == "lost":
-            stops.append(max(kill.place, begin.place + 0.5))
+        if (left := joined.left(row, begin)) is not None:
+            stops.append(left)
         yield begin.place, (min(stops) if stops else begin.place + 0.5), row
 
 
@@ -287,13 +293,13 @@ def _limits(history: History, row: Row) -> Iterator[tuple[str, str, int]]:
         yield "job", row.job, history.of_job[row.job]
 
 
-def _named(row: Row, text: str) -> str:
+def named(row: Row, text: str) -> str:
     return f"run_{row.run} of {row.schedule or row.job} ({row.lane}, {row.state}, key {row.key}): {text}"
 
 
-def _of(row: Row, record: Record, rule: str, text: str) -> Violation:
-    return Violation(rule, _named(row, f"{text} (line {record.place + 1})"), record.wall_us or None, row.run)
+def of_row(row: Row, record: Record, rule: str, text: str) -> Violation:
+    return Violation(rule, named(row, f"{text} (line {record.place + 1})"), record.wall_us or None, row.run)
 
 
-def _at(record: Record, rule: str, text: str) -> Violation:
+def at_record(record: Record, rule: str, text: str) -> Violation:
     return Violation(rule, f"{text} (line {record.place + 1})", record.wall_us or None)

@@ -40,11 +40,35 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An incarnation of an engine in the ledger."""
+    """An incarnation of an engine in the ledger. A process that was declared dead and lives comes back as another one."""
 
     id: int
     pid: int
     state: str
+    lease_until: int | None = None
+    stopped_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A time in which an engine could not be heard: it was stopped, its connections stalled or refused, or there was no
+    server. `pid` is None for all engines."""
+
+    pid: int | None
+    kind: str
+    from_us: int
+    to_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One process of an engine: where it ran, whether with the newer code, and when it had ended."""
+
+    pid: int
+    place: int
+    newer: bool
+    from_us: int
+    to_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +91,7 @@ class Row:
     began_at: int | None = None
     business_key: str | None = None
     into: int | None = None
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +104,7 @@ class Attempt:
     node: int | None
     ending: str
     claimed_at: int | None = None
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +131,11 @@ class History:
     """How many occurrences of a schedule may be at work together; 1 for one that skips or queues."""
     of_job: dict[str, int] = field(default_factory=dict)
     """How many runs of a job may be at work together."""
+    silences: list[Silence] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
+    """The engines' processes, where many act on one database."""
+    only_newer: frozenset[str] = frozenset()
+    """Jobs that only the newer code knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ def on_a_thread(run: Run, longest: float, failing: float = 0.0, together: int = 
             time.sleep(min(left, 0.02))
 
 
-def build(url: str, plan: Plan) -> Watchbell:
+def build(url: str, plan: Plan, revision: int = 1) -> Watchbell:
     """The application: every function job of the plan with its schedule, and the errands."""
-    bell = Watchbell(url, app="torture", revision=1, slots=SLOTS, shutdown_grace="5s")
+    bell = Watchbell(url, app="torture", revision=revision, slots=SLOTS, shutdown_grace="5s")
     for work in plan.works:
         if work.lane == "command":
             continue

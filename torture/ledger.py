@@ -6,34 +6,36 @@ import os
 from pathlib import Path
 
 from watchbell.services.audit import AuditReport, audit
-from watchbell.store.sqlite import SqliteStore
+from watchbell.store.base import Store
 from watchbell.store.tx import Tx
 
 from .history import Attempt, History, Node, Row
 
 _ROWS = (
     "SELECT o.id, o.schedule, o.due_at, s.name, j.name, o.lane, o.state, o.reason, o.epoch, o.attempt, o.node, "
-    "o.token_hash, o.start_at, o.claimed_at, o.began_at, o.key, o.into_id, o.origin FROM occurrence o "
+    "o.token_hash, o.start_at, o.claimed_at, o.began_at, o.key, o.into_id, o.ended_at, o.origin FROM occurrence o "
     "JOIN job j ON j.id = o.job LEFT JOIN schedule s ON s.id = o.schedule ORDER BY o.id"
 )
 _LIVE = "('waiting', 'queued', 'held', 'claimed', 'running', 'retrying')"
 
 
-def read_into(history: History, store: SqliteStore) -> None:
+def read_into(history: History, store: Store) -> None:
     """Add what the ledger says to a history."""
 
     def read(tx: Tx) -> None:
         database = database_id(tx)
         for row in tx.rows(_ROWS):
-            key = run_key(database, row[0], row[1], row[2], row[17])
-            history.rows.append(Row(row[0], key, *row[3:13], *row[13:17]))
+            key = run_key(database, row[0], row[1], row[2], row[18])
+            history.rows.append(Row(row[0], key, *row[3:13], *row[13:18]))
         history.attempts += [
             Attempt(*row)
             for row in tx.rows(
-                "SELECT run, number, epoch, node, ending, claimed_at FROM attempt ORDER BY run, number"
+                "SELECT run, number, epoch, node, ending, claimed_at, ended_at FROM attempt ORDER BY run, number"
             )
         ]
-        history.nodes += [Node(*row) for row in tx.rows("SELECT id, pid, state FROM node")]
+        history.nodes += [
+            Node(*row) for row in tx.rows("SELECT id, pid, state, lease_until, stopped_at FROM node")
+        ]
 
     store.read(read)
 
@@ -57,12 +59,12 @@ def standing(tx: Tx) -> tuple[int, int]:
     return int(count), int(claims)
 
 
-def sound(store: SqliteStore) -> str:
+def sound(store: Store) -> str:
     """What SQLite says of the file: `ok`."""
     return "; ".join(str(row[0]) for row in store.read(lambda tx: tx.rows("PRAGMA integrity_check")))
 
 
-def audited(store: SqliteStore, now: int) -> AuditReport:
+def audited(store: Store, now: int) -> AuditReport:
     """The audit of everything, by the service that users call."""
     return audit(store, now=now)
 

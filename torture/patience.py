@@ -10,7 +10,9 @@ IN_ALL_S = 600.0
 class Patience:
     """Asked again and again how things stand, it says when to give up."""
 
-    def __init__(self) -> None:
+    def __init__(self, still_s: float = STILL_S, in_all_s: float = IN_ALL_S) -> None:
+        self._still_s = still_s
+        self._in_all_s = in_all_s
         self._began: float | None = None
         self._moved = 0.0
         self._seen: object = None
@@ -21,8 +23,8 @@ class Patience:
             self._began = now
         if standing != self._seen:
             self._seen, self._moved = standing, now
-        if now - self._moved > STILL_S:
-            return f"none of them has moved for {STILL_S:g} s"
-        if now - self._began > IN_ALL_S:
-            return f"they still move after {IN_ALL_S:g} s"
+        if now - self._moved > self._still_s:
+            return f"none of them has moved for {self._still_s:g} s"
+        if now - self._began > self._in_all_s:
+            return f"they still move after {self._in_all_s:g} s"
         return None

@@ -30,6 +30,9 @@ class Verdict:
             self.ends[state] = self.ends.get(state, 0) + count
         for violation in result["violations"]:
             self.violations.append(violation | {"folder": str(folder)})
+            if "case" in violation:
+                self.failed.add(violation["case"])
+                continue
             later = [cycle for cycle, wall_us in result["kills"] if wall_us >= (violation["at"] or 2**62)]
             self.failed.add(later[0] if later else cycles[-1])
 

@@ -252,8 +252,8 @@ def run(command: list[str], told: dict[str, str]) -> int:
         env={**os.environ, **told},
         preexec_fn=lambda: keeper.die_with_the_parent(signal.SIGTERM),  # noqa: PLW1509  # one thread
     )
-    for number in early:
-        child.send_signal(number)
+    for heard in early:
+        child.send_signal(heard)
     code = child.wait()
     return 128 - code if code < 0 else code
 

@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psycopg
 
@@ -154,7 +155,7 @@ def write(path: Path, text: str, user: User) -> Path:
     return path
 
 
-def as_user(user: User) -> dict[str, object]:
+def as_user(user: User) -> dict[str, Any]:
     """What makes Popen start a program as that user, who takes nothing of ours along."""
     if user is None:
         return {}
@@ -180,7 +181,7 @@ def a_server(start: Start, url: Url, folder: Path, user: User) -> Iterator[str]:
                 stdout=lines,
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_the_parent,  # noqa: PLW1509  # one thread
-                **as_user(user),  # type: ignore[arg-type]
+                **as_user(user),
             )
         try:
             if answers(url(port), process):
@@ -240,7 +241,7 @@ def a_cluster(order: dict[str, str], folder: Path, user: User) -> Recipe:
 
     def prepare() -> None:
         secret = write(folder / "password", password, user)
-        command = [binaries / "initdb", "-D", data, "-U", "watchbell", "--pwfile", secret, "--no-sync"]
+        command: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "watchbell", "--pwfile", secret, "--no-sync"]
         command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C"]
         made = subprocess.run(
             command,
@@ -250,7 +251,7 @@ def a_cluster(order: dict[str, str], folder: Path, user: User) -> Recipe:
             capture_output=True,
             text=True,
             check=False,
-            **as_user(user),  # type: ignore[call-overload]
+            **as_user(user),
         )
         if made.returncode != 0:
             raise Trouble(f"initdb failed: {' / '.join(made.stderr.splitlines()[-3:])}")

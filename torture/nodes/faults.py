@@ -1,0 +1,105 @@
+"""What is done to the nodes and their server, and when: a pure function of the seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+LEASE_S = 15.0
+"""How long a node's lease lasts, as the protocol has it."""
+LONG_STOP_S = 20.0
+LONG_EVERY_S = 150.0
+REST_S = 0.8
+"""A node has at least so long between two faults of its own."""
+SETTLING_S = 3.0
+"""Nothing is done before, so that every node has begun once."""
+ANYBODY = -1
+"""The node of a fault that hits the server, and with it all."""
+
+_OF_A_NODE = (
+    ("kill", 5),
+    ("stop", 3),
+    ("term", 2),
+    ("terminate", 2),
+    ("cut", 2),
+    ("refuse", 2),
+    ("stall", 3),
+    ("delay", 1),
+    ("eat", 5),
+)
+_OF_THE_SERVER = (("restart", 1), ("crash", 1))
+_VARIANTS: dict[str, tuple[str, ...]] = {
+    "kill": ("alone", "spawner_first", "spawner_last"),
+    "stop": ("alone", "family"),
+    "stall": ("both", "both", "up", "down"),
+    "eat": ("after", "after", "before", "race", "late"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One case. `lasts_s` is until it is healed; for a node that is gone, until the next engine is started there."""
+
+    number: int
+    at_s: float
+    kind: str
+    node: int
+    lasts_s: float = 0.0
+    variant: str = ""
+
+    @property
+    def until_s(self) -> float:
+        """When it is healed."""
+        return self.at_s + self.lasts_s
+
+    def __str__(self) -> str:
+        who = "server" if self.node == ANYBODY else f"node {self.node}"
+        lasts = f" for {self.lasts_s:.1f} s" if self.lasts_s else ""
+        return f"{self.kind}{'/' + self.variant if self.variant else ''} of {who}{lasts}"
+
+
+def faults_of(seed: int, nodes: int, seconds: float, own_server: bool) -> tuple[Fault, ...]:
+    """Everything that is done within that time, in the order of its beginnings."""
+    drawn = random.Random(f"faults {seed}")
+    free = [SETTLING_S] * nodes
+    long_at, at = drawn.uniform(SETTLING_S, SETTLING_S + 10), SETTLING_S
+    server_at = drawn.uniform(10, 25)
+    found: list[Fault] = []
+    while (at := at + drawn.expovariate(nodes / 3.5)) < seconds:
+        if own_server and at >= server_at:
+            kind = _weighed(drawn, _OF_THE_SERVER)
+            found.append(Fault(len(found), at, kind, ANYBODY, drawn.choice((0.0, 0.0, 0.5, 2.0, 6.0))))
+            server_at = at + drawn.uniform(15, 40)
+            continue
+        node = min(range(nodes), key=lambda one: (free[one] > at, drawn.random()))
+        if free[node] > at:
+            continue
+        if at >= long_at:
+            fault = Fault(len(found), at, "stop", node, LONG_STOP_S, drawn.choice(_VARIANTS["stop"]))
+            long_at = at + LONG_EVERY_S
+        else:
+            kind = _weighed(drawn, _OF_A_NODE)
+            variant = drawn.choice(_VARIANTS.get(kind, ("",)))
+            fault = Fault(len(found), at, kind, node, _length(drawn, kind), variant)
+        free[node] = fault.until_s + REST_S
+        found.append(fault)
+    return tuple(found)
+
+
+def _weighed(drawn: random.Random, kinds: tuple[tuple[str, int], ...]) -> str:
+    return drawn.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
+
+
+def _length(drawn: random.Random, kind: str) -> float:
+    """Mostly short; now and then longer than a lease."""
+    if kind in ("kill", "term"):
+        return drawn.choice((0.0, 0.0, 0.5, 2.0))
+    if kind in ("refuse", "stall"):
+        return drawn.choice((drawn.uniform(1, 6), drawn.uniform(1, 6), drawn.uniform(6, 22)))
+    if kind == "stop":
+        return drawn.choice((drawn.uniform(2, 8), drawn.uniform(2, 8), drawn.uniform(8, 30)))
+    if kind == "delay":
+        return drawn.uniform(2, 8)
+    if kind == "eat":
+        return drawn.uniform(1, 4)
+    return 0.0
