@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ def checks(call: Call, *words: str) -> dict[str, Any]:
 
 def found(call: Call, name: str, *words: str) -> tuple[str, str]:
     one = checks(call, *words)[name]
-    if one["level"] != "ok" and name != "configuration":
+    if one["level"] not in ("ok", "left_out") and name != "configuration":
         assert one["todo"], "a finding says what to do"
     return one["level"], one["sentence"]
 
@@ -295,8 +296,24 @@ def test_a_hole_in_the_ledger_is_found(
     write("UPDATE cursor SET planned_until = ?, next_due = ?", NOW + DAY, NOW + 2 * DAY)
     level, text = found(in_order, "accounted")
     assert (level, "unaccounted: 1" in text) == ("broken", True)
-    assert "Not looked at" in found(in_order, "accounted", "--quick")[1]
+    level, text = found(in_order, "accounted", "--quick")
+    assert (level, "Not looked at (--quick); `watchbell audit` does." in text) == ("left_out", True)
     assert in_order("doctor").code == 1
+
+
+def test_what_a_quick_look_leaves_out_is_not_counted_as_in_order(
+    in_order: Call, write: Callable[..., None]
+) -> None:
+    engine(write)
+    quick, whole = in_order("doctor", "--quick"), in_order("doctor")
+    assert "– accounted" in quick.out
+    assert quick.out.rstrip().endswith("broken, 1 left out.")
+    assert "left out" not in whole.out
+    counts = [[int(one) for one in re.findall(r"(\d+) (?:checks|ok)", reply.out)] for reply in (quick, whole)]
+    assert counts[0] == [counts[1][0], counts[1][1] - 1]
+    said, all_said = in_order("doctor", "--quick", "--json").json(), in_order("doctor", "--json").json()
+    assert (said["whole"], all_said["whole"]) == (False, True)
+    assert (quick.code, said["ok"]) == (0, True)  # of what was looked at nothing is broken
 
 
 def test_little_room_is_found(in_order: Call, monkeypatch: pytest.MonkeyPatch) -> None:

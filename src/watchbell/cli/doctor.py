@@ -15,7 +15,12 @@ from ..services.checkup import Check, Level, Patient
 from .output import emit_json, say, table
 from .setup import Read, Setup
 
-_MARKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.BROKEN: ("✗", "red")}
+_MARKS = {
+    Level.OK: ("✓", "green"),
+    Level.WARNING: ("!", "yellow"),
+    Level.BROKEN: ("✗", "red"),
+    Level.LEFT_OUT: ("–", "bright_black"),
+}
 BROKEN = 1
 
 

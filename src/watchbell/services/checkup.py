@@ -11,7 +11,7 @@ from typing import Any
 from ..clock import Clock
 from ..store.base import Store
 
-__all__ = ["Check", "Level", "Patient", "broken", "ok", "warning"]
+__all__ = ["Check", "Level", "Patient", "broken", "left_out", "ok", "warning"]
 
 
 class Level(StrEnum):
@@ -20,6 +20,7 @@ class Level(StrEnum):
     OK = "ok"
     WARNING = "warning"
     BROKEN = "broken"
+    LEFT_OUT = "left_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Check:
 def ok(name: str, sentence: str) -> Check:
     """Nothing is wrong."""
     return Check(name, Level.OK, sentence)
+
+
+def left_out(name: str, sentence: str) -> Check:
+    """It was not looked at, so nobody knows."""
+    return Check(name, Level.LEFT_OUT, sentence)
 
 
 def warning(name: str, sentence: str, todo: str = "", fix: str | None = None) -> Check:

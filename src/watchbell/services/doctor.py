@@ -70,22 +70,29 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is broken."""
+        """Whether nothing is broken of what was looked at."""
         return all(check.level is not Level.BROKEN for check in self.checks)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was looked at."""
+        return all(check.level is not Level.LEFT_OUT for check in self.checks)
 
     @property
     def sentence(self) -> str:
         """For people."""
         counts = {level: sum(check.level is level for check in self.checks) for level in Level}
+        rest = f", {counts[Level.LEFT_OUT]} left out" if counts[Level.LEFT_OUT] else ""
         return (
             f"{len(self.checks)} checks: {counts[Level.OK]} ok, {counts[Level.WARNING]} to look at, "
-            f"{counts[Level.BROKEN]} broken."
+            f"{counts[Level.BROKEN]} broken{rest}."
         )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
         return {
             "ok": self.ok,
+            "whole": self.whole,
             "sentence": self.sentence,
             "checks": [check.to_json() for check in self.checks],
         }

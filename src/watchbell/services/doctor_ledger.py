@@ -9,10 +9,11 @@ from ..core.triggers import Interval
 from ..core.wallclock import zone_rules
 from ..errors import WatchbellError
 from ..store import listing
+from ..store.open import open_store
 from ..store.tx import Row, Tx
 from . import engines
 from .audit import audit
-from .checkup import Check, Patient, broken, ok, warning
+from .checkup import Check, Patient, broken, left_out, ok, warning
 from .doctor_machine import zone_data
 from .moments import many
 from .previews import read_trigger
@@ -141,7 +142,12 @@ def overdue(patient: Patient) -> Check:
 
 def wake(patient: Patient) -> str:
     """Have the engine look at once."""
-    patient.db.poke()
+    assert patient.url is not None
+    store = open_store(patient.url, patient.now, create=False)  # the one that was looked at is closed by now
+    try:
+        store.poke()
+    finally:
+        store.close()
     return "The engine was told to look at once."
 
 
@@ -230,7 +236,7 @@ def alerts(patient: Patient) -> Check:
 def accounted(patient: Patient) -> Check:
     """The audit: what was due is in the ledger, and nothing else is."""
     if patient.quick:
-        return ok("accounted", "Not looked at (--quick); `watchbell audit` does.")
+        return left_out("accounted", "Not looked at (--quick); `watchbell audit` does.")
     report = audit(patient.db, now=patient.now)
     if report.ok:
         return ok("accounted", report.sentence)

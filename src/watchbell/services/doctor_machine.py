@@ -11,14 +11,14 @@ from pathlib import Path
 from ..config import reading
 from ..core.instants import MINUTE, human_age, human_duration
 from ..errors import WatchbellError
-from ..store.clocks import trust
 from ..store.base import of_sqlite
+from ..store.clocks import trust
 from ..store.sqlite import SqliteStore, lock, refuse_network_file_system, soundness
 from ..store.sqlite.migrate import check as schema_of
 from ..store.sqlite.migrate import newest
 from ..store.sqlite.wake import lock_folder
 from ..store.tx import Tx
-from .checkup import Check, Patient, broken, ok, warning
+from .checkup import Check, Patient, broken, left_out, ok, warning
 from .moments import many
 
 LEAST_FREE, LITTLE_FREE = 100_000_000, 1_000_000_000
@@ -104,8 +104,9 @@ def soundness_(patient: Patient) -> Check:
     except WatchbellError as error:
         return broken("soundness", _sentence(error), "`watchbell restore FILE` puts a backup in its place.")
     if not whole:
-        return ok(
-            "soundness", f"What was read of the file within {human_duration(SOUND_US)} is sound (--quick)."
+        return left_out(
+            "soundness",
+            f"Not looked at as a whole (--quick); what was read of the file within {human_duration(SOUND_US)} is sound.",
         )
     return ok("soundness", "The structure of the file is sound.")
 
