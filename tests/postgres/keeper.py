@@ -241,7 +241,16 @@ def a_cluster(order: dict[str, str], folder: Path, user: User) -> Recipe:
 
     def prepare() -> None:
         secret = write(folder / "password", password, user)
-        command: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "watchbell", "--pwfile", secret, "--no-sync"]
+        command: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "watchbell",
+            "--pwfile",
+            secret,
+            "--no-sync",
+        ]
         command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C"]
         made = subprocess.run(
             command,

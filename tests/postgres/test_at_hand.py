@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,7 +148,7 @@ class Life:
             [sys.executable, "-c", with_one_of_our_own(programs, command)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         assert self.process.stdout is not None
@@ -168,9 +169,15 @@ class Life:
         return not self.folder.exists() and not self.server.is_running()
 
     def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        """Whatever has gone wrong in the test: nothing stays, and nothing is waited for."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        for process in (self.process, self.keeper, self.server):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process is not None:
+                    process.kill()
+        self.process.wait(30)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -289,7 +296,6 @@ def test_a_keeper_that_is_killed_leaves_no_server(start: Callable[[str], Life]) 
     assert life.keeper is not None
     life.keeper.kill()
     assert becomes_true(lambda: not life.server.is_running())
-    subprocess.run(["rm", "-r", str(life.folder)], check=True)  # which is what such a death leaves behind
 
 
 def test_what_cannot_start_is_a_reason_and_not_a_traceback(tmp_path: Path) -> None:

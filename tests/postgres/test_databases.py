@@ -29,6 +29,12 @@ A_TRIGGER = """
     CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
     CREATE TRIGGER forbid BEFORE DELETE ON house EXECUTE FUNCTION forbid();
 """
+# Without NOT NULL, which newer versions list as well.
+CONSTRAINTS = "SELECT conname FROM pg_constraint WHERE oid >= 16384 AND contype <> 'n' ORDER BY 1"
+COLUMNS = """
+    SELECT relname, string_agg(attname, ',' ORDER BY attnum) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE pg_class.oid >= 16384 AND relkind = 'r' AND attnum > 0 GROUP BY 1 ORDER BY 1
+"""
 
 
 def prepare(url: str) -> None:
@@ -52,9 +58,8 @@ def state(url: str) -> tuple[object, ...]:
             link.execute("SELECT id, name FROM house ORDER BY id").fetchall(),
             link.execute("SELECT * FROM room").fetchall(),
             link.execute("SELECT nextval('bell'), nextval(pg_get_serial_sequence('house', 'id'))").fetchone(),
-            link.execute(
-                "SELECT relname FROM pg_class WHERE oid >= 16384 AND relkind = 'r' ORDER BY 1"
-            ).fetchall(),
+            link.execute(CONSTRAINTS).fetchall(),
+            link.execute(COLUMNS).fetchall(),
         )
 
 
@@ -64,7 +69,13 @@ def identity(link: psycopg.Connection) -> object:
     return row[0]
 
 
-NEW = ([(1, "first"), (2, "a\ttab")], [], (1, 3), [("house",), ("room",)])
+NEW = (
+    [(1, "first"), (2, "a\ttab")],
+    [],
+    (1, 3),
+    [("house_name_key",), ("house_pkey",), ("room_house_fkey",), ("room_pkey",)],
+    [("house", "id,name"), ("room", "id,house")],
+)
 
 
 def left_on(server: str, prefix: str = PREFIX) -> set[str]:
