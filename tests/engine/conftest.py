@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.databases import lane, pytest_generate_tests
 from tests.engine.story import Story
+
+__all__ = ["lane", "pytest_generate_tests", "story"]
 
 
 @pytest.fixture

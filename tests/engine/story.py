@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import databases
 from watchbell import Watchbell
 from watchbell.clock import ManualClock
 from watchbell.core.instants import parse_duration, parse_instant, to_text
@@ -25,7 +26,7 @@ class Story:
         self, declare: Declare, *, at: str = MIDNIGHT, file: Path | None = None, **options: Any
     ) -> None:
         self.clock = ManualClock.at(at)
-        self._url = "sqlite://" if file is None else str(file)
+        self._url = databases.fresh() if file is None else databases.at(file)
         self._options = options
         self.declare = declare
         self.may_be_unknown = False
@@ -89,7 +90,7 @@ class Story:
 
         def work(tx: Tx) -> None:
             tx.run(sql, params)
-            tx.run("UPDATE meta SET value = value + 1 WHERE key = 'catalog'")
+            tx.run("UPDATE meta SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = 'catalog'")
 
         self.bell._open().write(work)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.channels.servers import Answer, HttpServer, free_port
 from watchbell.channels.base import ChannelError, Message
 from watchbell.clock import ManualClock
@@ -19,9 +20,8 @@ from watchbell.engine import alerter
 from watchbell.engine.alerter import BATCH, IDLE_US, LEASE_US, Alerter
 from watchbell.errors import EngineReplaced
 from watchbell.store import deliveries
+from watchbell.store.base import Store
 from watchbell.store.deliveries import CUT_SHORT, Delivered
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
 from watchbell.store.tx import Row, Tx
 
 START = 1_795_251_600 * SECOND
@@ -49,7 +49,7 @@ class Recorder:
 class House:
     """A store, a clock and an alerter that sends through recorders."""
 
-    def __init__(self, store: SqliteStore, drawn: float = 0.999999) -> None:
+    def __init__(self, store: Store, drawn: float = 0.999999) -> None:
         self.store = store
         self.clock = ManualClock(START)
         self.sender = Recorder()
@@ -115,7 +115,7 @@ class House:
 
 @pytest.fixture
 def house() -> Iterator[House]:
-    store = open_store("sqlite://", START)
+    store = databases.opened(START)
     yield House(store)
     store.close()
 
@@ -341,8 +341,8 @@ def test_an_engine_that_was_replaced_sends_nothing(house: House) -> None:
 
 
 def test_what_was_being_sent_is_durable_before_it_is_sent(tmp_path: Path) -> None:
-    store = open_store(str(tmp_path / "bell.db"), START)
-    other = open_store(str(tmp_path / "bell.db"), START)
+    store = databases.opened(START, tmp_path / "bell.db")
+    other = databases.opened(START, tmp_path / "bell.db")
     house = House(store)
     alert = house.alert(house.channel("ops"))
     seen: list[Row | None] = []

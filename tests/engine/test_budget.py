@@ -13,9 +13,24 @@ import pytest
 from tests.engine.story import Story
 from tests.engine.test_declare import Statements
 from watchbell import Watchbell, cron
+from watchbell.store.base import of_sqlite
 
 Begin = Callable[..., Story]
 WORDS = {apsw.SQLITE_INSERT: "insert", apsw.SQLITE_UPDATE: "update", apsw.SQLITE_DELETE: "delete"}
+
+WATCHED = """
+    DO $$
+    DECLARE name text;
+    BEGIN
+        CREATE TABLE written (what text);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+            INSERT INTO written VALUES (lower(TG_OP) || '' '' || TG_TABLE_NAME); RETURN NULL; END';
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'watchbell' AND tablename <> 'written' LOOP
+            EXECUTE format('CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION note()', name);
+        END LOOP;
+    END $$
+"""
+UNWATCHED = "DROP FUNCTION note() CASCADE; DROP TABLE written"
 
 
 class Writes(Counter[str]):
@@ -23,14 +38,23 @@ class Writes(Counter[str]):
 
     def __init__(self, begun: Story) -> None:
         super().__init__()
-        self._conn = begun.bell._open()._writer._conn
+        self._store = begun.bell._open()
 
     def __enter__(self) -> Writes:  # noqa: PYI034  a Counter is all it is
-        self._conn.set_update_hook(self._note)
+        if (store := of_sqlite(self._store)) is not None:
+            store._writer._conn.set_update_hook(self._note)
+        else:
+            self._store.write(lambda tx: tx.run(WATCHED))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._conn.set_update_hook(None)
+        if (store := of_sqlite(self._store)) is not None:
+            store._writer._conn.set_update_hook(None)
+        else:
+            self.update(
+                dict(self._store.read(lambda tx: tx.rows("SELECT what, count(*) FROM written GROUP BY what")))
+            )
+            self._store.write(lambda tx: tx.run(UNWATCHED))
 
     def _note(self, kind: int, database: str, table: str, row: int) -> None:
         self[f"{WORDS[kind]} {table}"] += 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import databases
 from tests.engine.story import Story
 from watchbell import Watchbell, cron, every
 from watchbell.core.instants import DAY, HOUR, MINUTE, SECOND
@@ -58,8 +58,7 @@ def happen(begun: Story, what: str, by: int) -> None:
             begun.clock.in_sync = not begun.clock.in_sync
 
 
-@settings(max_examples=8)
-@given(st.lists(st.one_of(STEPS, SLEEPS, TIMES, ACTS), max_size=6))
+@databases.holds_for(st.lists(st.one_of(STEPS, SLEEPS, TIMES, ACTS), max_size=6), sqlite=8, postgresql=3)
 def test_S3_1_whatever_happens_to_the_clock_nothing_is_lost_or_doubled(life: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         begun = Story(declare, file=Path(folder) / "w.db")

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import apsw
+import psycopg
 import pytest
 
+from tests import databases
 from tests.engine.story import Declare, Story, all_of
 from watchbell import Watchbell, calendar, every, manual
 from watchbell.core.instants import DAY, to_text
@@ -41,10 +43,21 @@ class Statements(list[str]):
 
     def __enter__(self) -> Self:
         apsw.connection_hooks.append(self._hook)
+        self._patch = pytest.MonkeyPatch()
+        for name in ("execute", "executemany", "copy"):
+            self._patch.setattr(psycopg.Cursor, name, self._noting(getattr(psycopg.Cursor, name)))
         return self
 
     def __exit__(self, *exc: object) -> None:
         apsw.connection_hooks.remove(self._hook)
+        self._patch.undo()
+
+    def _noting(self, ask: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(cursor: psycopg.Cursor[Any], sql: Any, *rest: Any, **options: Any) -> Any:
+            self.append(str(sql))
+            return ask(cursor, sql, *rest, **options)
+
+        return noted
 
     def _hook(self, conn: apsw.Connection) -> None:
         conn.exec_trace = self._trace
@@ -55,7 +68,7 @@ class Statements(list[str]):
 
     @property
     def writes(self) -> list[str]:
-        words = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+        words = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COPY")
         return [sql for sql in self if sql.lstrip().upper().startswith(words)]
 
 
@@ -63,7 +76,7 @@ def test_S1_1_declaring_the_same_again_writes_nothing(story: Begin, file: Path) 
     begun = story(wanting("a", "b", "c"), file=file)
     begun.die("5m")
     with Statements() as asked:
-        begun.bell = Watchbell(str(file), clock=begun.clock)
+        begun.bell = Watchbell(databases.at(file), clock=begun.clock)
         begun.declare(begun.bell)
         begun.bell._open()
     assert asked.writes == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.engine.story import Story, all_of
 from watchbell import Watchbell, cron, every, once
 from watchbell.errors import BadInput, BadTrigger
@@ -65,7 +66,7 @@ def test_S3_an_edit_takes_effect_at_its_instant_also_when_nobody_was_there(
     begun.until("00:30")
     begun.bell.edit("work", trigger=cron("*/15 * * * *", tz="UTC"), apply_from=FROM, catchup=catchup)
     begun.die(after="2h")  # 02:30
-    begun.bell = Watchbell(str(tmp_path / "a.db"), clock=begun.clock)
+    begun.bell = Watchbell(databases.at(tmp_path / "a.db"), clock=begun.clock)
     begun.audit()  # nobody has applied it, and the audit knows what holds
     begun.bell.stop()
     begun.open()
@@ -104,7 +105,7 @@ def test_S3_who_changes_it_after_that_instant_finds_it_applied_at_it(tmp_path: P
     begun.until("00:30")
     begun.bell.edit("work", trigger=cron("*/15 * * * *", tz="UTC"), apply_from=FROM)
     begun.die(after="2h")  # 02:30, and no engine is there
-    begun.bell = Watchbell(str(tmp_path / "a.db"), clock=begun.clock)
+    begun.bell = Watchbell(databases.at(tmp_path / "a.db"), clock=begun.clock)
     if change == "pause":
         begun.bell.pause("work")
     elif change == "edit":

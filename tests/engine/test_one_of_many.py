@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from watchbell import Run, Watchbell, every
 from watchbell.core.plan import Plan
 from watchbell.core.policies import Retry
@@ -40,7 +41,7 @@ def test_S3_4_a_schedule_that_cannot_be_planned_is_set_aside_and_its_neighbours_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
-    bell = Watchbell("sqlite://", clock=clock)
+    bell = Watchbell(databases.fresh(), clock=clock)
     ran: list[str] = []
     for name in ("good", "bad", "fine"):
         bell.add_schedule(name, bell.job(name=name)(lambda name=name: ran.append(name)), every("1m"))
@@ -62,7 +63,7 @@ def test_S3_4_a_schedule_that_cannot_be_planned_is_set_aside_and_its_neighbours_
 
 def test_text_that_utf8_has_no_form_for_is_kept_written_out() -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
-    bell = Watchbell("sqlite://", clock=clock)
+    bell = Watchbell(databases.fresh(), clock=clock)
     name = os.fsdecode(b"caf\xe9.txt")
     ran: list[str] = []
 

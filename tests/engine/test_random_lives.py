@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import databases
 from tests.engine.story import Story
 from watchbell import Watchbell, cron, every, manual, once
 from watchbell.core.instants import to_text
@@ -115,10 +115,11 @@ def parse(span: str) -> int:
     return parse_duration(span)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
+@databases.holds_for(
     st.lists(st.sampled_from(["fine", "fail", "last", "refuse"]), min_size=1, max_size=5),
     st.lists(steps, min_size=2, max_size=14),
+    sqlite=20,
+    postgresql=4,
 )
 def test_S3_whatever_happens_the_audit_holds(ways: list[str], life: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import databases
 from tests.engine.story import MIDNIGHT, Story
 from watchbell import Watchbell, every, retry
 from watchbell.core.instants import MINUTE, SECOND, parse_instant
@@ -272,38 +273,36 @@ def test_ten_thousand_that_wait_are_not_looked_at_for_each_start(story: Begin) -
     )
 
 
-@settings(max_examples=10, deadline=None)
-@given(
+@databases.holds_for(
+    sqlite=10,
+    postgresql=3,
     rate=st.tuples(st.integers(1, 4), st.sampled_from([10, 60, 300])),
     asked=st.lists(st.tuples(st.integers(0, 600), st.integers(1, 6)), min_size=1, max_size=8),
     fails=st.integers(0, 3),
     dies=st.sets(st.integers(1, 9), max_size=2),
 )
 def test_property_no_span_sees_more_starts_than_the_rate(
-    tmp_path_factory: pytest.TempPathFactory,
-    rate: tuple[int, int],
-    asked: list[tuple[int, int]],
-    fails: int,
-    dies: set[int],
+    rate: tuple[int, int], asked: list[tuple[int, int]], fails: int, dies: set[int]
 ) -> None:
     def declare(bell: Watchbell) -> None:
         @bell.job(rates={"api": f"{rate[0]}/{rate[1]}s"}, retry=retry(2, delay="3s", jitter=False))
         def work(number: int) -> Lasting:
             return Lasting("2s", error=ValueError("no") if number < fails else None)
 
-    begun = Story(declare, file=tmp_path_factory.mktemp("rate") / "a.db")
-    for at, many in sorted(asked):
-        begun.node.run_until(max(begun.now, T0 + at * SECOND))
-        ask(begun, many)
-    for minute in range(1, 10):
-        begun.node.run_until(max(begun.now, T0 + (minute + 10) * MINUTE))
-        if minute in dies:
-            begun.restart("7s")
-    begun.audit()
-    claims = begun.rows("SELECT at FROM rate_start")
-    assert len(claims) <= rate[0]
-    assert most_in_a_span(starts(begun), rate[1] * SECOND) <= rate[0]
-    begun.bell.stop()
+    with tempfile.TemporaryDirectory() as folder:
+        begun = Story(declare, file=Path(folder) / "a.db")
+        for at, many in sorted(asked):
+            begun.node.run_until(max(begun.now, T0 + at * SECOND))
+            ask(begun, many)
+        for minute in range(1, 10):
+            begun.node.run_until(max(begun.now, T0 + (minute + 10) * MINUTE))
+            if minute in dies:
+                begun.restart("7s")
+        begun.audit()
+        claims = begun.rows("SELECT at FROM rate_start")
+        assert len(claims) <= rate[0]
+        assert most_in_a_span(starts(begun), rate[1] * SECOND) <= rate[0]
+        begun.bell.stop()
 
 
 @pytest.mark.parametrize("wrong", ["10", "ten/1m", "0/1m", "5/1ms", "5/400d", "-1/1m", "", "5/1m/2"])

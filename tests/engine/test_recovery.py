@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.engine.story import Story, all_of
 from tests.engine.test_declare import Statements
 from watchbell import Watchbell, every, retry
@@ -180,7 +181,7 @@ def test_S2_10_after_a_clean_stop_nothing_is_lost_and_the_outage_begins_at_the_s
 def test_S4_1_an_engine_that_was_replaced_does_nothing_more(story: Begin, file: Path) -> None:
     begun = story(lasting("1m"), file=file)
     begun.until("00:05")
-    other = Watchbell(str(file), clock=begun.clock)
+    other = Watchbell(databases.at(file), clock=begun.clock)
     begun.declare(other)
     newer = StepNode(other)
     begun.clock.advance(parse_duration("5m"))
@@ -205,7 +206,7 @@ def test_a_watcher_takes_only_what_has_outlived_its_lease(story: Begin, file: Pa
     begun.live("2026-11-21T00:12:00Z")
     begun.node.die()
     begun.bell.stop()
-    other = Watchbell(str(file), clock=begun.clock)
+    other = Watchbell(databases.at(file), clock=begun.clock)
     begun.declare(other)
     begun.bell = other
     store = other._open()

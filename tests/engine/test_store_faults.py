@@ -17,6 +17,8 @@ from tests.engine.engines import ROOT, House, wait_for
 from watchbell.clock import SystemClock
 from watchbell.store.sqlite.open import open_store
 
+pytestmark = pytest.mark.sqlite
+
 
 def mounted(place: Path, options: str) -> None:
     """A file system of its own there, or a skip that says why not."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from watchbell import Run, Watchbell, every
 from watchbell.services.alerts import NewRule, add
 from watchbell.testing import Lasting, ManualClock, StepNode
@@ -25,7 +26,7 @@ def alerts(node: StepNode) -> list[tuple[str, str]]:
 
 def test_a_queued_occurrence_never_starts_after_its_start_deadline() -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
-    bell = Watchbell("sqlite://", clock=clock)
+    bell = Watchbell(databases.fresh(), clock=clock)
     ran: list[str] = []
 
     @bell.schedule(every("1h"), start_deadline="10s")
@@ -51,7 +52,7 @@ def test_a_queued_occurrence_never_starts_after_its_start_deadline() -> None:
 
 def test_a_run_that_takes_three_times_as_long_as_usual_is_told_once() -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
-    bell = Watchbell("sqlite://", clock=clock)
+    bell = Watchbell(databases.fresh(), clock=clock)
     lengths = iter(["1m"] * 9 + ["20m"])
 
     @bell.schedule(every("30m"))
@@ -69,7 +70,7 @@ def test_a_run_that_takes_three_times_as_long_as_usual_is_told_once() -> None:
 
 def test_S0_14_an_alert_when_schedules_are_on_and_none_is_planned() -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
-    bell = Watchbell("sqlite://", clock=clock)
+    bell = Watchbell(databases.fresh(), clock=clock)
 
     @bell.schedule(every("1h"))
     @bell.job
@@ -88,7 +89,7 @@ def test_a_run_that_has_said_something_is_known_to_have_begun(tmp_path: Path) ->
     clock = ManualClock.at("2026-11-21T00:00:00Z")
 
     def a_bell() -> Watchbell:
-        bell = Watchbell(str(tmp_path / "w.db"), clock=clock, revision=1)
+        bell = Watchbell(databases.at(tmp_path / "w.db"), clock=clock, revision=1)
 
         @bell.schedule(every("1h"))
         @bell.job
@@ -111,7 +112,7 @@ def test_a_run_that_has_said_something_is_known_to_have_begun(tmp_path: Path) ->
 
 def test_failed_runs_are_in_the_log_of_the_engine(caplog: pytest.LogCaptureFixture) -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
-    bell = Watchbell("sqlite://", clock=clock)
+    bell = Watchbell(databases.fresh(), clock=clock)
 
     @bell.schedule(every("1h"))
     @bell.job

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import databases
 from tests.engine.story import MIDNIGHT, Story, all_of
 from tests.engine.test_budget import Writes
 from tests.engine.test_declare import Statements
@@ -256,8 +256,9 @@ def test_a_start_that_waits_costs_one_row_write_more_and_no_statement_of_its_own
 OVERLAPS = ["skip", "queue_one", "queue_all", "replace", "allow"]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
+@databases.holds_for(
+    sqlite=20,
+    postgresql=3,
     overlap=st.sampled_from(OVERLAPS),
     spread=st.sampled_from(["0s", "9m", "25m"]),
     jitter=st.sampled_from(["0s", "3m", "15m"]),

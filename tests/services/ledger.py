@@ -6,30 +6,38 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests import databases
 from watchbell.core.instants import DAY, HOUR, SECOND, Instant, parse_instant
 from watchbell.core.states import LIVE
 from watchbell.core.triggers import Trigger
 from watchbell.core.wallclock import zone_rules
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
+from watchbell.store.base import Store
 from watchbell.store.tx import Tx
 
 T0 = parse_instant("2026-11-21T00:00:00Z")
 
 
+NUMBERED = ("job", "node", "occurrence", "schedule")
+WITH_NUMBER = (*NUMBERED, "alert", "alert_rule", "audit_event", "channel", "outage", "pause", "span")
+
+
 def insert(tx: Tx, table: str, values: Mapping[str, Any]) -> int:
-    """Insert one row and give its id back."""
+    """Insert one row and give its id back; 0 where it has none."""
+    if table in NUMBERED and "id" not in values:
+        values = {"id": tx.next_id(table), **values}
     names, marks = ", ".join(values), ", ".join("?" * len(values))
-    tx.run(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
-    return int(tx.value("SELECT last_insert_rowid()"))
+    back = "id" if table in WITH_NUMBER else "0"
+    return int(
+        tx.value(f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING {back}", list(values.values()))
+    )
 
 
 class Ledger:
     """A database in memory, and how to fill it."""
 
-    def __init__(self, now: Instant = T0 + 6 * HOUR, store: SqliteStore | None = None) -> None:
+    def __init__(self, now: Instant = T0 + 6 * HOUR, store: Store | None = None) -> None:
         self.now = now
-        self.store = store if store is not None else open_store("sqlite://", now)
+        self.store = store if store is not None else databases.opened(now)
 
     def add(self, table: str, **values: Any) -> int:
         return self.store.write(lambda tx: insert(tx, table, values))
@@ -82,7 +90,7 @@ class Ledger:
             rules = zone_rules(zone)
             zones.append([zone, rules.digest])
             self.run(
-                "INSERT OR IGNORE INTO zone_rules (zone, digest, transitions) VALUES (?, ?, ?)",
+                "INSERT INTO zone_rules (zone, digest, transitions) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 zone, rules.digest, json.dumps(rules.to_json()),
             )  # fmt: skip
         self.run(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.services.people import NOW, WHO, add
 from watchbell.errors import BadInput, Conflict, NotFound
 from watchbell.services import alerts
 from watchbell.services.alerts import NewRule
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
+from watchbell.store.base import Store
 from watchbell.store.tx import Tx
 
 SECRET = "a secret of some length"
@@ -25,14 +25,14 @@ MAIL = NewRule(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = open_store(str(tmp_path / "bell.db"), NOW)
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = databases.opened(NOW, tmp_path / "bell.db")
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("rule", [HOOK, MAIL])
-def test_secrets_are_kept_and_never_given_back(store: SqliteStore, rule: NewRule) -> None:
+def test_secrets_are_kept_and_never_given_back(store: Store, rule: NewRule) -> None:
     made = alerts.add(store, rule, now=NOW, actor=WHO)
     shown = json.dumps([made.to_json(), alerts.list_rules(store).to_json()])
     assert SECRET not in shown
@@ -40,7 +40,7 @@ def test_secrets_are_kept_and_never_given_back(store: SqliteStore, rule: NewRule
     assert SECRET not in store.read(lambda tx: str(tx.rows("SELECT * FROM audit_event")))
 
 
-def test_a_rule_says_whom_about_what(store: SqliteStore) -> None:
+def test_a_rule_says_whom_about_what(store: Store) -> None:
     add(store, "backup")
     made = alerts.add(store, replace(MAIL, scope="schedule", target="backup", streak=3), now=NOW, actor=WHO)
     assert (made.about, made.whom, made.streak) == ("schedule backup", "ops@example.org", 3)
@@ -62,19 +62,19 @@ def test_a_rule_says_whom_about_what(store: SqliteStore) -> None:
         (replace(MAIL, options={"to": ["nobody"], "host": "h"}), "no mail address"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_changes_nothing(store: SqliteStore, rule: NewRule, said: str) -> None:
+def test_a_rule_that_cannot_be_meant_changes_nothing(store: Store, rule: NewRule, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         alerts.add(store, rule, now=NOW, actor=WHO)
     assert store.read(lambda tx: tx.value("SELECT count(*) FROM channel")) == 0
 
 
-def test_a_rule_about_a_schedule_that_is_not_there_is_refused(store: SqliteStore) -> None:
+def test_a_rule_about_a_schedule_that_is_not_there_is_refused(store: Store) -> None:
     with pytest.raises(NotFound):
         alerts.add(store, replace(HOOK, scope="schedule", target="nope"), now=NOW, actor=WHO)
     assert store.read(lambda tx: tx.value("SELECT count(*) FROM channel")) == 0
 
 
-def test_the_same_rule_twice_is_a_conflict(store: SqliteStore) -> None:
+def test_the_same_rule_twice_is_a_conflict(store: Store) -> None:
     alerts.add(store, HOOK, now=NOW, actor=WHO)
     with pytest.raises(Conflict, match="rule 1 says exactly this"):
         alerts.add(store, HOOK, now=NOW, actor=WHO)
@@ -82,7 +82,7 @@ def test_the_same_rule_twice_is_a_conflict(store: SqliteStore) -> None:
     assert store.read(lambda tx: tx.value("SELECT count(*) FROM channel")) == 1, "the channel is shared"
 
 
-def test_writing_rules_is_seen_by_every_process(store: SqliteStore) -> None:
+def test_writing_rules_is_seen_by_every_process(store: Store) -> None:
     def revision(tx: Tx) -> int:
         return int(tx.value("SELECT value FROM meta WHERE key = 'catalog'"))
 
@@ -92,7 +92,7 @@ def test_writing_rules_is_seen_by_every_process(store: SqliteStore) -> None:
     assert store.read(revision) == before + 2
 
 
-def test_a_removed_rule_is_gone_from_the_list_and_its_alerts_stay(store: SqliteStore) -> None:
+def test_a_removed_rule_is_gone_from_the_list_and_its_alerts_stay(store: Store) -> None:
     alerts.add(store, HOOK, now=NOW, actor=WHO)
     alerts.test(store, 1, now=NOW, actor=WHO)
     alerts.remove(store, 1, now=NOW, actor=WHO)
@@ -106,7 +106,7 @@ def test_a_removed_rule_is_gone_from_the_list_and_its_alerts_stay(store: SqliteS
             refused()
 
 
-def test_a_test_alert_waits_in_the_outbox_like_any_other(store: SqliteStore) -> None:
+def test_a_test_alert_waits_in_the_outbox_like_any_other(store: Store) -> None:
     alerts.add(store, HOOK, now=NOW, actor=WHO)
     first, second = (alerts.test(store, 1, now=NOW, actor=WHO) for _ in range(2))
     assert (first.state, first.event, first.next_at) == ("pending", "test", NOW)
@@ -114,7 +114,7 @@ def test_a_test_alert_waits_in_the_outbox_like_any_other(store: SqliteStore) -> 
     assert WHO in first.text
 
 
-def test_the_log_is_read_page_by_page_with_its_deliveries(store: SqliteStore) -> None:
+def test_the_log_is_read_page_by_page_with_its_deliveries(store: Store) -> None:
     alerts.add(store, HOOK, now=NOW, actor=WHO)
     for _ in range(3):
         alerts.test(store, 1, now=NOW, actor=WHO)

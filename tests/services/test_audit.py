@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.services.ledger import T0, Ledger
 from watchbell.core.instants import DAY, HOUR, MINUTE, SECOND, to_text
 from watchbell.core.triggers import cron, every, manual
@@ -14,7 +15,6 @@ from watchbell.errors import NotFound
 from watchbell.services.audit import audit
 from watchbell.store import evidence
 from watchbell.store.retention import days
-from watchbell.store.sqlite.open import open_store
 
 HOURLY = cron("0 * * * *", tz="Europe/Berlin")
 
@@ -234,7 +234,7 @@ def test_progress_is_told(ledger: Ledger) -> None:
 
 def test_it_reads_a_file_while_others_write(tmp_path: Path) -> None:
     now = T0 + 6 * HOUR
-    ledger = Ledger(now, open_store(str(tmp_path / "bell.db"), now))
+    ledger = Ledger(now, databases.opened(now, tmp_path / "bell.db"))
     ledger.node()
     full(ledger)
     assert audit(ledger.store, now=now).ok

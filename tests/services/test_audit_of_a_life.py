@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from tests import databases
 from tests.services.ledger import T0
 from watchbell.core.instants import DAY, HOUR, MINUTE, SECOND
 from watchbell.core.outcome import Ending, Outcome
@@ -28,7 +29,6 @@ from watchbell.store.schedules.put import (
     stand_still,
 )
 from watchbell.store.settling import Ended, settle
-from watchbell.store.sqlite.open import open_store
 from watchbell.store.tokens import Tokens
 from watchbell.store.tx import Tx
 
@@ -58,7 +58,7 @@ class Life:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.now = START
-        self.store = open_store("sqlite://", self.now)
+        self.store = databases.opened(self.now)
         self.tokens = Tokens(self.chance.randbytes)
         self.catalog = Catalog()
         self.running: list[tuple[int, object]] = []

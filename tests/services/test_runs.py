@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.services.people import NOW, WHO, add, end, function_job, plan
 from watchbell.clock import ManualClock
 from watchbell.core.instants import HOUR, MINUTE, SECOND
@@ -18,9 +19,8 @@ from watchbell.core.triggers import every, manual
 from watchbell.errors import BadArguments, BadInput, Conflict, KeyTaken, NotFound, WaitedTooLong
 from watchbell.services import runs, schedules
 from watchbell.services.runs import Ask, Filters
+from watchbell.store.base import Store
 from watchbell.store.settling import write_lines
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
 
 SIGNATURE = json.dumps(
     {
@@ -32,13 +32,13 @@ SIGNATURE = json.dumps(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = open_store(str(tmp_path / "bell.db"), NOW)
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = databases.opened(NOW, tmp_path / "bell.db")
     yield made
     made.close()
 
 
-def run_now(store: SqliteStore, name: str, at: int = NOW, **ask: object) -> runs.RunNow:
+def run_now(store: Store, name: str, at: int = NOW, **ask: object) -> runs.RunNow:
     return runs.run_now(store, name, Ask(**ask), now=at, actor=WHO)  # type: ignore[arg-type]
 
 
@@ -53,7 +53,7 @@ def test_what_is_no_run_is_refused_with_what_to_write(text: str) -> None:
         runs.run_id(text)
 
 
-def test_a_schedules_name_wins_over_a_jobs(store: SqliteStore) -> None:
+def test_a_schedules_name_wins_over_a_jobs(store: Store) -> None:
     function_job(store, "other")
     function_job(store, "mail", SIGNATURE)
     schedules.add_schedule(store, "other", "mail", manual(), args={"to": "a"}, now=NOW, actor=WHO)
@@ -62,7 +62,7 @@ def test_a_schedules_name_wins_over_a_jobs(store: SqliteStore) -> None:
     assert run_now(store, "mail").schedule is None
 
 
-def test_arguments_go_on_top_of_the_schedules_and_are_read_by_the_signature(store: SqliteStore) -> None:
+def test_arguments_go_on_top_of_the_schedules_and_are_read_by_the_signature(store: Store) -> None:
     function_job(store, "mail", SIGNATURE)
     schedules.add_schedule(store, "m", "mail", manual(), args={"to": "a", "count": 1}, now=NOW, actor=WHO)
     made = run_now(store, "m", pairs=("to=12", "count=null"))
@@ -70,19 +70,19 @@ def test_arguments_go_on_top_of_the_schedules_and_are_read_by_the_signature(stor
 
 
 @pytest.mark.parametrize("pair", ["to", "=x", ""])
-def test_what_is_no_argument_is_refused(store: SqliteStore, pair: str) -> None:
+def test_what_is_no_argument_is_refused(store: Store, pair: str) -> None:
     add(store, "a")
     with pytest.raises(BadArguments, match="--arg name=value"):
         run_now(store, "a", pairs=(pair,))
 
 
-def test_an_unknown_name_is_refused_with_the_nearest(store: SqliteStore) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(store: Store) -> None:
     add(store, "backup")
     with pytest.raises(NotFound, match="did you mean 'backup'"):
         run_now(store, "backupp")
 
 
-def test_a_key_gives_the_first_run_back_and_refuses_other_arguments(store: SqliteStore) -> None:
+def test_a_key_gives_the_first_run_back_and_refuses_other_arguments(store: Store) -> None:
     function_job(store, "mail", SIGNATURE)
     first = run_now(store, "mail", key="k", args={"to": "a"})
     again = run_now(store, "mail", key="k", args={"to": "a"})
@@ -91,21 +91,21 @@ def test_a_key_gives_the_first_run_back_and_refuses_other_arguments(store: Sqlit
         run_now(store, "mail", key="k", args={"to": "b"})
 
 
-def test_the_overlap_policy_of_the_schedule_holds_for_a_run_by_hand(store: SqliteStore) -> None:
+def test_the_overlap_policy_of_the_schedule_holds_for_a_run_by_hand(store: Store) -> None:
     add(store, "a")
     run_now(store, "a")
     with pytest.raises(Conflict, match="run_1 queued and its overlap policy is skip"):
         run_now(store, "a")
 
 
-def test_a_schedule_that_was_set_aside_can_be_run_by_hand(store: SqliteStore) -> None:
+def test_a_schedule_that_was_set_aside_can_be_run_by_hand(store: Store) -> None:
     add(store, "a")
     store.write(lambda tx: tx.run("""UPDATE schedule_version SET trigger = '{"kind": "moon"}'"""))
     made = run_now(store, "a")
     assert runs.show(store, made.run, now=NOW).run.entry.job_name == "a"
 
 
-def test_the_ledger_is_read_newest_first_page_by_page_with_spans(store: SqliteStore) -> None:
+def test_the_ledger_is_read_newest_first_page_by_page_with_spans(store: Store) -> None:
     add(store, "a")
     add(store, "b", every("3h"))
     plan(store, NOW + 3 * HOUR)  # of a it is a backlog, kept as a span
@@ -124,7 +124,7 @@ def test_the_ledger_is_read_newest_first_page_by_page_with_spans(store: SqliteSt
     assert "span of a" in seen
 
 
-def test_one_schedules_pages_are_in_the_order_of_its_instants(store: SqliteStore) -> None:
+def test_one_schedules_pages_are_in_the_order_of_its_instants(store: Store) -> None:
     add(store, "a")
     for n in range(1, 6):
         plan(store, NOW + n * 10 * SECOND)
@@ -141,7 +141,7 @@ def test_one_schedules_pages_are_in_the_order_of_its_instants(store: SqliteStore
     assert found == [5, 4, 3, made.run, 2, 1]
 
 
-def test_runs_are_filtered_by_state_job_and_time(store: SqliteStore) -> None:
+def test_runs_are_filtered_by_state_job_and_time(store: Store) -> None:
     add(store, "a")
     for n in range(1, 4):
         plan(store, NOW + n * 10 * SECOND)
@@ -163,14 +163,14 @@ def test_runs_are_filtered_by_state_job_and_time(store: SqliteStore) -> None:
             runs.list_runs(store, filters, now=NOW)
 
 
-def test_a_removed_schedules_runs_are_still_listed(store: SqliteStore) -> None:
+def test_a_removed_schedules_runs_are_still_listed(store: Store) -> None:
     add(store, "a")
     plan(store, NOW + 10 * SECOND)
     schedules.remove(store, "a", now=NOW + 11 * SECOND, actor=WHO)
     assert len(runs.list_runs(store, Filters(schedule="a"), now=NOW + HOUR).items) == 1
 
 
-def test_every_reason_and_state_has_a_sentence(store: SqliteStore) -> None:
+def test_every_reason_and_state_has_a_sentence(store: Store) -> None:
     add(store, "a")
     plan(store, NOW + 10 * SECOND)
     for state in State:
@@ -182,7 +182,7 @@ def test_every_reason_and_state_has_a_sentence(store: SqliteStore) -> None:
         assert len(told.split()) > 2, "a reason is told in words"
 
 
-def test_cancelling_before_it_begins_ends_it_at_once(store: SqliteStore) -> None:
+def test_cancelling_before_it_begins_ends_it_at_once(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")
     assert "had not begun" in runs.cancel(store, made.run, now=NOW, actor=WHO)
@@ -192,7 +192,7 @@ def test_cancelling_before_it_begins_ends_it_at_once(store: SqliteStore) -> None
         runs.cancel(store, 99, now=NOW, actor=WHO)
 
 
-def test_cancelling_a_running_one_asks_its_node(store: SqliteStore) -> None:
+def test_cancelling_a_running_one_asks_its_node(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")
     end(store, made.run, "running", ended_at=None)
@@ -200,7 +200,7 @@ def test_cancelling_a_running_one_asks_its_node(store: SqliteStore) -> None:
     assert "asked to end" in runs.show(store, made.run, now=NOW + MINUTE).run.sentence
 
 
-def test_a_log_is_read_on_from_where_it_was_left(store: SqliteStore) -> None:
+def test_a_log_is_read_on_from_where_it_was_left(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")
     lines = [(made.run, seq, NOW + seq, "stdout", "info", f"line {seq}") for seq in range(5)]
@@ -215,7 +215,7 @@ def test_a_log_is_read_on_from_where_it_was_left(store: SqliteStore) -> None:
         runs.logs(store, 99)
 
 
-def test_waiting_ends_with_the_run(store: SqliteStore) -> None:
+def test_waiting_ends_with_the_run(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")
 
@@ -231,7 +231,7 @@ def test_waiting_ends_with_the_run(store: SqliteStore) -> None:
     assert page.run.sentence == "failed after 2 s: ValueError: no"
 
 
-def test_waiting_too_long_leaves_the_run_alone(store: SqliteStore) -> None:
+def test_waiting_too_long_leaves_the_run_alone(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")
     with pytest.raises(WaitedTooLong, match="run_1 is still queued after 10 min; it goes on"):
@@ -239,12 +239,12 @@ def test_waiting_too_long_leaves_the_run_alone(store: SqliteStore) -> None:
     assert runs.show(store, made.run, now=NOW).run.live
 
 
-def test_waiting_for_a_run_that_is_not_there_is_refused(store: SqliteStore) -> None:
+def test_waiting_for_a_run_that_is_not_there_is_refused(store: Store) -> None:
     with pytest.raises(NotFound):
         runs.wait(store, 99, clock=ManualClock(NOW))
 
 
-def test_a_page_of_one_run_shows_attempts_progress_and_result(store: SqliteStore) -> None:
+def test_a_page_of_one_run_shows_attempts_progress_and_result(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")
     end(store, made.run, result='{"rows": 3}', attempt=2, peak_memory=2**20, cpu_us=1500)
@@ -283,7 +283,7 @@ def test_a_page_of_one_run_shows_attempts_progress_and_result(store: SqliteStore
         ),
     ],
 )
-def test_what_was_lost_says_it_once(store: SqliteStore, columns: dict[str, Any], sentence: str) -> None:
+def test_what_was_lost_says_it_once(store: Store, columns: dict[str, Any], sentence: str) -> None:
     add(store, "a", manual())
     run = runs.run_now(store, "a", now=NOW, actor=WHO).run
     end(store, run, "lost", **columns)
@@ -292,7 +292,7 @@ def test_what_was_lost_says_it_once(store: SqliteStore, columns: dict[str, Any],
         runs.cancel(store, run, now=NOW, actor=WHO)
 
 
-def test_an_error_that_is_a_sentence_has_one_full_stop(store: SqliteStore) -> None:
+def test_an_error_that_is_a_sentence_has_one_full_stop(store: Store) -> None:
     add(store, "a", manual())
     run = runs.run_now(store, "a", now=NOW, actor=WHO).run
     end(store, run, "failed", error="The program ended with exit code 3.")
@@ -301,7 +301,7 @@ def test_an_error_that_is_a_sentence_has_one_full_stop(store: SqliteStore) -> No
     )
 
 
-def test_a_run_that_was_tried_again_says_how_often(store: SqliteStore) -> None:
+def test_a_run_that_was_tried_again_says_how_often(store: Store) -> None:
     add(store, "a", manual())
     run = runs.run_now(store, "a", now=NOW, actor=WHO).run
     end(store, run, attempt=2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.services.people import NOW, TRUE, WHO, add, function_job, plan
 from watchbell.core.instants import DAY, HOUR, MINUTE, SECOND
 from watchbell.core.policies import CatchUp, JobOptions, Overlap, Policies
@@ -19,9 +20,8 @@ from watchbell.services import schedules
 from watchbell.services.schedule_views import Sought
 from watchbell.services.schedules import Change, Command, Details
 from watchbell.store import nodes
+from watchbell.store.base import Store
 from watchbell.store.nodes import NodeInfo
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
 from watchbell.store.tx import Tx
 
 SIGNATURE = json.dumps(
@@ -35,17 +35,17 @@ SIGNATURE = json.dumps(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = open_store(str(tmp_path / "bell.db"), NOW)
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = databases.opened(NOW, tmp_path / "bell.db")
     yield made
     made.close()
 
 
-def count(store: SqliteStore, table: str) -> int:
+def count(store: Store, table: str) -> int:
     return int(store.read(lambda tx: tx.value(f"SELECT count(*) FROM {table}")))
 
 
-def test_a_command_and_its_schedule_are_written_together(store: SqliteStore) -> None:
+def test_a_command_and_its_schedule_are_written_together(store: Store) -> None:
     view = add(store, "backup", cron("30 2 * * *", tz="Europe/Berlin"), tags=("nightly",), about="copies")
     assert (view.name, view.job, view.lane, view.standing) == ("backup", "backup", "command", "on")
     assert view.to_json()["due_at"] == "2026-11-22T01:30:00Z"
@@ -53,7 +53,7 @@ def test_a_command_and_its_schedule_are_written_together(store: SqliteStore) -> 
     assert (view.tags, view.about) == (("nightly",), "copies")
 
 
-def test_what_a_schedule_says_of_its_environment_shows_no_value(store: SqliteStore) -> None:
+def test_what_a_schedule_says_of_its_environment_shows_no_value(store: Store) -> None:
     command = Command(argv=("true",), env={"TOKEN": "s3cret"})
     view = schedules.add_command_schedule(store, "a", manual(), command, now=NOW, actor=WHO)
     assert view.command == {"argv": ["true"], "env": {"TOKEN": "***"}}
@@ -61,17 +61,17 @@ def test_what_a_schedule_says_of_its_environment_shows_no_value(store: SqliteSto
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[31m", " a", "x" * 201])
-def test_names_that_cannot_be_are_refused_and_nothing_is_written(store: SqliteStore, name: str) -> None:
+def test_names_that_cannot_be_are_refused_and_nothing_is_written(store: Store, name: str) -> None:
     with pytest.raises(BadDeclaration):
         add(store, name)
     assert count(store, "schedule") == count(store, "job") == 0
 
 
-def test_a_name_of_200_characters_is_taken(store: SqliteStore) -> None:
+def test_a_name_of_200_characters_is_taken(store: Store) -> None:
     assert add(store, "x" * 200).name == "x" * 200
 
 
-def test_adding_a_name_that_is_there_changes_nothing(store: SqliteStore) -> None:
+def test_adding_a_name_that_is_there_changes_nothing(store: Store) -> None:
     add(store, "a", every("1m"))
     with pytest.raises(Conflict, match="There is a schedule named 'a' already"):
         add(store, "a", every("2m"))
@@ -79,20 +79,20 @@ def test_adding_a_name_that_is_there_changes_nothing(store: SqliteStore) -> None
     assert count(store, "schedule_version") == 1
 
 
-def test_a_command_never_takes_the_place_of_a_declared_job(store: SqliteStore) -> None:
+def test_a_command_never_takes_the_place_of_a_declared_job(store: Store) -> None:
     function_job(store, "report")
     with pytest.raises(Conflict, match="--job report"):
         add(store, "report")
 
 
-def test_a_removed_name_can_be_added_again(store: SqliteStore) -> None:
+def test_a_removed_name_can_be_added_again(store: Store) -> None:
     add(store, "a")
     schedules.remove(store, "a", now=NOW, actor=WHO)
     again = schedules.add_command_schedule(store, "a", manual(), Command(argv=("false",)), now=NOW, actor=WHO)
     assert again.command == {"argv": ["false"]}
 
 
-def test_a_removed_schedule_with_a_live_run_keeps_its_name(store: SqliteStore) -> None:
+def test_a_removed_schedule_with_a_live_run_keeps_its_name(store: Store) -> None:
     add(store, "a")
     plan(store, NOW + 10 * SECOND)
     schedules.remove(store, "a", now=NOW + 11 * SECOND, actor=WHO)
@@ -116,35 +116,35 @@ def test_a_removed_schedule_with_a_live_run_keeps_its_name(store: SqliteStore) -
         (Command(argv=("a",), success_codes=(256,)), "0 to 255"),
     ],
 )
-def test_commands_that_cannot_be_meant_are_refused(store: SqliteStore, command: Command, said: str) -> None:
+def test_commands_that_cannot_be_meant_are_refused(store: Store, command: Command, said: str) -> None:
     with pytest.raises(BadDeclaration, match=said):
         schedules.add_command_schedule(store, "a", manual(), command, now=NOW, actor=WHO)
     assert count(store, "job") == 0
 
 
-def test_an_unknown_zone_writes_nothing(store: SqliteStore) -> None:
+def test_an_unknown_zone_writes_nothing(store: Store) -> None:
     with pytest.raises(BadZone):
         add(store, "a", cron("0 3 * * *"), zone="Mars/Olympus")
     assert count(store, "schedule") == count(store, "job") == 0
 
 
-def test_an_instant_that_is_over_is_refused(store: SqliteStore) -> None:
+def test_an_instant_that_is_over_is_refused(store: Store) -> None:
     with pytest.raises(BadTrigger, match="1 min ago and would never come due"):
         add(store, "a", once(NOW - MINUTE))
 
 
-def test_run_at_start_rings_once_at_creation(store: SqliteStore) -> None:
+def test_run_at_start_rings_once_at_creation(store: Store) -> None:
     add(store, "a", every("1h", run_at_start=True))
     rows = store.read(lambda tx: tx.rows("SELECT origin, state FROM occurrence"))
     assert rows == [("manual", "queued")]
 
 
-def test_limits_become_gates_of_the_commands_job(store: SqliteStore) -> None:
+def test_limits_become_gates_of_the_commands_job(store: Store) -> None:
     add(store, "a", options=JobOptions(limits=(("db", 2),)))
     assert store.read(lambda tx: tx.rows("SELECT key, lim FROM gate")) == [("key:db", 2)]
 
 
-def test_a_schedule_of_a_job_is_checked_against_its_signature(store: SqliteStore) -> None:
+def test_a_schedule_of_a_job_is_checked_against_its_signature(store: Store) -> None:
     function_job(store, "mail", SIGNATURE)
     for args, said in (
         ({}, "needs the argument 'to'"),
@@ -160,18 +160,18 @@ def test_a_schedule_of_a_job_is_checked_against_its_signature(store: SqliteStore
     assert view.args == {"count": 2, "to": "a"}
 
 
-def test_a_function_without_parameters_takes_no_arguments(store: SqliteStore) -> None:
+def test_a_function_without_parameters_takes_no_arguments(store: Store) -> None:
     function_job(store, "tick")
     with pytest.raises(BadArguments, match="no argument 'x'; it has: none"):
         schedules.add_schedule(store, "t", "tick", every("1h"), args={"x": 1}, now=NOW, actor=WHO)
 
 
-def test_a_schedule_of_a_job_that_nobody_knows_is_refused(store: SqliteStore) -> None:
+def test_a_schedule_of_a_job_that_nobody_knows_is_refused(store: Store) -> None:
     with pytest.raises(NotFound, match="no job named 'nope'"):
         schedules.add_schedule(store, "a", "nope", every("1h"), now=NOW, actor=WHO)
 
 
-def test_pausing_twice_changes_nothing_and_says_so(store: SqliteStore) -> None:
+def test_pausing_twice_changes_nothing_and_says_so(store: Store) -> None:
     add(store, "a")
     first = schedules.pause(store, "a", now=NOW + SECOND, actor=WHO, note="holiday")
     second = schedules.pause(store, "a", now=NOW + MINUTE, actor=WHO)
@@ -184,7 +184,7 @@ def test_pausing_twice_changes_nothing_and_says_so(store: SqliteStore) -> None:
     assert "holiday" in view.sentence
 
 
-def test_resume_keeps_what_fell_into_the_pause_as_one_span(store: SqliteStore) -> None:
+def test_resume_keeps_what_fell_into_the_pause_as_one_span(store: Store) -> None:
     add(store, "a")
     schedules.pause(store, "a", now=NOW + 5 * SECOND, actor=WHO)
     done = schedules.resume(store, "a", now=NOW + 65 * SECOND, actor=WHO)
@@ -194,14 +194,14 @@ def test_resume_keeps_what_fell_into_the_pause_as_one_span(store: SqliteStore) -
     ]
 
 
-def test_resuming_what_is_not_paused_says_why(store: SqliteStore) -> None:
+def test_resuming_what_is_not_paused_says_why(store: Store) -> None:
     add(store, "a")
     add(store, "b", enabled=False)
     assert "it is not paused" in schedules.resume(store, "a", now=NOW, actor=WHO).sentence
     assert "disabled" in schedules.resume(store, "b", now=NOW, actor=WHO).sentence
 
 
-def test_what_was_due_before_a_pause_runs_unless_it_is_dropped(store: SqliteStore) -> None:
+def test_what_was_due_before_a_pause_runs_unless_it_is_dropped(store: Store) -> None:
     for name in ("kept", "dropped"):
         add(store, name)
     plan(store, NOW + 10 * SECOND)
@@ -211,14 +211,14 @@ def test_what_was_due_before_a_pause_runs_unless_it_is_dropped(store: SqliteStor
     assert states(store) == {"kept": "queued", "dropped": "skipped"}
 
 
-def states(store: SqliteStore) -> dict[str, str]:
+def states(store: Store) -> dict[str, str]:
     def read(tx: Tx) -> dict[str, str]:
         return dict(tx.rows("SELECT s.name, o.state FROM occurrence o JOIN schedule s ON s.id = o.schedule"))
 
     return store.read(read)
 
 
-def test_removing_keeps_the_ledger_and_ends_the_commands_job(store: SqliteStore) -> None:
+def test_removing_keeps_the_ledger_and_ends_the_commands_job(store: Store) -> None:
     add(store, "a")
     plan(store, NOW + 10 * SECOND)
     done = schedules.remove(store, "a", now=NOW + 11 * SECOND, actor=WHO, drop_waiting_ones=True)
@@ -229,7 +229,7 @@ def test_removing_keeps_the_ledger_and_ends_the_commands_job(store: SqliteStore)
     assert store.read(lambda tx: tx.value("SELECT ended_at FROM job")) is not None
 
 
-def test_an_edit_holds_from_now_on_and_the_same_content_writes_nothing(store: SqliteStore) -> None:
+def test_an_edit_holds_from_now_on_and_the_same_content_writes_nothing(store: Store) -> None:
     add(store, "a", every("1h"))
     later = NOW + 90 * MINUTE
     change = Change(policies=Policies(catchup=CatchUp.ALL, overlap=Overlap.QUEUE_ALL), tags=("x",))
@@ -240,7 +240,7 @@ def test_an_edit_holds_from_now_on_and_the_same_content_writes_nothing(store: Sq
     assert states(store) == {"a": "queued"}, "what was due before the edit is in the ledger"
 
 
-def test_an_edit_mends_a_schedule_that_was_set_aside(store: SqliteStore) -> None:
+def test_an_edit_mends_a_schedule_that_was_set_aside(store: Store) -> None:
     add(store, "a")
     store.write(lambda tx: tx.run("UPDATE schedule SET standing = 'set_aside', set_aside = 'bad'"))
     store.write(
@@ -253,7 +253,7 @@ def test_an_edit_mends_a_schedule_that_was_set_aside(store: SqliteStore) -> None
     assert schedules.show(store, "a", now=NOW + SECOND).standing == "on"
 
 
-def test_S3_4_an_edit_mends_a_rule_that_cannot_be_read_any_more(store: SqliteStore) -> None:
+def test_S3_4_an_edit_mends_a_rule_that_cannot_be_read_any_more(store: Store) -> None:
     add(store, "a", tags=("x",))
     store.write(lambda tx: tx.run("""UPDATE schedule_version SET trigger = '{"kind": "moon"}'"""))
     with pytest.raises(BadTrigger):
@@ -264,7 +264,7 @@ def test_S3_4_an_edit_mends_a_rule_that_cannot_be_read_any_more(store: SqliteSto
     assert view.next_due_at == NOW + SECOND + 5 * MINUTE
 
 
-def test_S1_17_a_due_instant_that_has_passed_is_shown_as_overdue_with_its_reason(store: SqliteStore) -> None:
+def test_S1_17_a_due_instant_that_has_passed_is_shown_as_overdue_with_its_reason(store: Store) -> None:
     add(store, "a", every("1h"))
     view = schedules.show(store, "a", now=NOW + HOUR + 12 * MINUTE)
     assert view.next_due_at is None
@@ -272,7 +272,7 @@ def test_S1_17_a_due_instant_that_has_passed_is_shown_as_overdue_with_its_reason
     assert view.sentence == "overdue by 12 min: no engine has ever been running."
 
 
-def test_a_schedule_whose_rule_cannot_be_read_hides_no_other(store: SqliteStore) -> None:
+def test_a_schedule_whose_rule_cannot_be_read_hides_no_other(store: Store) -> None:
     add(store, "a")
     add(store, "b")
     store.write(
@@ -284,7 +284,7 @@ def test_a_schedule_whose_rule_cannot_be_read_hides_no_other(store: SqliteStore)
     assert page.items[1].sentence.startswith("never ran")
 
 
-def test_schedules_are_listed_by_name_page_by_page_and_filtered(store: SqliteStore) -> None:
+def test_schedules_are_listed_by_name_page_by_page_and_filtered(store: Store) -> None:
     for name in ("c", "a", "b"):
         add(store, name, tags=("x",) if name != "a" else ())
     first = schedules.list_schedules(store, now=NOW, limit=2)
@@ -300,13 +300,13 @@ def test_schedules_are_listed_by_name_page_by_page_and_filtered(store: SqliteSto
         assert [item.name for item in schedules.list_schedules(store, sought, now=NOW).items] == names
 
 
-def test_a_name_nearly_right_is_suggested(store: SqliteStore) -> None:
+def test_a_name_nearly_right_is_suggested(store: Store) -> None:
     add(store, "backup")
     with pytest.raises(NotFound, match="did you mean 'backup'"):
         schedules.show(store, "bakcup", now=NOW)
 
 
-def test_everything_a_person_changes_is_in_the_audit_trail(store: SqliteStore) -> None:
+def test_everything_a_person_changes_is_in_the_audit_trail(store: Store) -> None:
     add(store, "a")
     schedules.pause(store, "a", now=NOW, actor=WHO)
     schedules.resume(store, "a", now=NOW + DAY, actor=WHO)
@@ -320,7 +320,7 @@ def test_details_have_the_defaults_of_the_semantics() -> None:
     assert Command(argv=("true",)) == TRUE
 
 
-def test_next_due_and_the_sentence_speak_of_one_instant_and_of_the_engine(store: SqliteStore) -> None:
+def test_next_due_and_the_sentence_speak_of_one_instant_and_of_the_engine(store: Store) -> None:
     """At the very moment in which one is due, and not planned yet, both speak of the one behind it."""
     add(store, "a", every("10s"))
     now = NOW + 10 * SECOND + 5
@@ -335,7 +335,7 @@ def test_next_due_and_the_sentence_speak_of_one_instant_and_of_the_engine(store:
     assert "no engine" not in schedules.list_schedules(store, now=now).items[0].sentence
 
 
-def test_removing_what_a_source_wants_says_that_it_returns(store: SqliteStore) -> None:
+def test_removing_what_a_source_wants_says_that_it_returns(store: Store) -> None:
     add(store, "a")
     add(store, "b")
     store.write(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests import databases
 from watchbell.core.claim import Claim
 from watchbell.core.instants import parse_instant
 from watchbell.core.outcome import Ending, Outcome
@@ -14,14 +15,13 @@ from watchbell.core.policies import JobOptions, Policies
 from watchbell.core.triggers import Trigger, every
 from watchbell.services.audit import AuditReport, audit
 from watchbell.store import nodes
+from watchbell.store.base import Store
 from watchbell.store.claims import claim_ready
 from watchbell.store.planning import Planned, Planner, plan_due
 from watchbell.store.runs import Enqueued, Wish, enqueue
 from watchbell.store.schedules.catalog import Catalog
 from watchbell.store.schedules.put import Doer, JobSpec, Put, ScheduleSpec, put_job, put_schedule
 from watchbell.store.settling import Ended, Settled, settle
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
 from watchbell.store.tokens import Tokens
 from watchbell.store.tx import Tx
 
@@ -42,9 +42,9 @@ class OneNode:
 class House:
     """One database, some nodes, and a time that is set."""
 
-    def __init__(self, store: SqliteStore | None = None, nodes_: int = 1) -> None:
+    def __init__(self, store: Store | None = None, nodes_: int = 1) -> None:
         self.now = T0
-        self.store = store or open_store("sqlite://", T0)
+        self.store = store or databases.opened(T0)
         self.catalog = Catalog()
         self.nodes = [self._node(number) for number in range(nodes_)]
 

@@ -16,6 +16,8 @@ from watchbell.store.sqlite import SqliteStore
 from watchbell.store.sqlite.open import open_store
 from watchbell.store.tx import Tx
 
+pytestmark = pytest.mark.sqlite
+
 ROOT = Path(__file__).resolve().parents[2]
 LIVES = 25
 RULES: list[tuple[str, str, list[str], int]] = [

@@ -11,6 +11,8 @@ from watchbell.store import sqlite
 from watchbell.store.sqlite.open import open_store
 from watchbell.store.tx import Tx
 
+pytestmark = pytest.mark.sqlite
+
 PAGE = 4096
 
 

@@ -13,6 +13,8 @@ from watchbell.errors import SchemaTooNew
 from watchbell.store.sqlite import migrate
 from watchbell.store.sqlite.open import open_store
 
+pytestmark = pytest.mark.sqlite
+
 Known = list[tuple[int, str, str]]
 
 

@@ -14,6 +14,8 @@ from watchbell.errors import BadConfiguration, StoreCorrupt, StoreUnavailable
 from watchbell.store.sqlite import refuse_network_file_system
 from watchbell.store.sqlite.open import open_store, parse_url
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.mark.parametrize(
     ("url", "path"),

@@ -15,6 +15,8 @@ from watchbell.store.sqlite import SqliteStore
 from watchbell.store.sqlite.open import open_store
 from watchbell.store.tx import Tx
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:

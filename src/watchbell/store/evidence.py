@@ -24,6 +24,7 @@ from .tx import Row, Tx
 ROWS_PER_PAGE = 20_000
 SCHEDULES_PER_PAGE = 500
 _AT_ONCE = 500
+_ALL = 1 << 62
 _ROW = (
     "id, due_at, state, reason, origin, into_id, planned_at, version, epoch, claimed_at, began_at, ended_at, "
     "start_at FROM occurrence WHERE schedule = ? AND origin IN ('scheduled', 'backfill') AND due_at > ?"
@@ -206,11 +207,11 @@ def _window(tx: Tx, ask: Ask, schedule: _Schedule, after: int, budget: int) -> W
             upto = cut.from_at
         elif cut is not None:
             upto = min(cut.to_at, ask.upto)
-            found = tx.rows(sql, (schedule.id, after, upto, -1))
+            found = tx.rows(sql, (schedule.id, after, upto, _ALL))
         found = [row for row in found if row[1] <= upto]
         spans = [span for span in spans if span.from_at < upto]
     elif len(found) > budget:
-        found = tx.rows(sql, (schedule.id, after, behind, -1))
+        found = tx.rows(sql, (schedule.id, after, behind, _ALL))
     rows = list(map(LedgerRow._make, found))
     chained = any(_is_chain(version.trigger) for version in schedule.versions)
     by_hand, live = _by_hand(tx, schedule.id) if chained else ((), False)

@@ -111,8 +111,9 @@ def raise_test(tx: Tx, rule: RuleRow, text: str, now: int) -> int:
     return int(
         tx.value(
             "INSERT INTO alert (rule, channel, event, subject, text, dedupe, raised_at, state, next_at) "
-            "VALUES (?, ?, 'test', ?, ?, ?, ?, 'pending', ?) RETURNING id",
-            (rule.id, rule.channel, rule.target or "watchbell", text, f"test:{rule.id}:{now}", now, now),
+            "VALUES (?, ?, 'test', ?, ?, ? || CAST((SELECT coalesce(max(id), 0) FROM alert) AS TEXT), ?, 'pending', ?) "
+            "RETURNING id",
+            (rule.id, rule.channel, rule.target or "watchbell", text, f"test:{rule.id}:{now}:", now, now),
         )
     )
 

@@ -79,7 +79,7 @@ def hold_due(tx: Tx, catalog: Catalog, edge: int, now: int) -> bool:
     cursors: Sequence[_Cursor] = tx.rows(sql, (edge, edge, BATCH))
     held = sum(_hold(tx, catalog, cursor, edge, now) for cursor in cursors)
     if len(cursors) == BATCH and not held:  # chains only, which have no backlog
-        held = sum(_hold(tx, catalog, cursor, edge, now) for cursor in tx.rows(sql, (edge, edge, -1)))
+        held = sum(_hold(tx, catalog, cursor, edge, now) for cursor in tx.rows(sql, (edge, edge, 1 << 62)))
     return len(cursors) == BATCH and bool(held)
 
 

@@ -1,5 +1,5 @@
-"""How values cross to the server and back, so that they are what SQLite takes and gives: whole numbers for truths and
-for sums."""
+"""How values cross to the server and back, so that they are what SQLite takes and gives: a whole number is a BIGINT
+as in every column, and truths and sums are whole numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import Buffer, Dumper, Loader
+from psycopg.types.numeric import Int8Dumper
 
 
 class _TruthDumper(Dumper):
@@ -28,5 +29,8 @@ class _NumericLoader(Loader):
 
 def adapt(conn: psycopg.Connection[Any]) -> None:
     """Set a connection up for that."""
+    conn.adapters.register_dumper(
+        int, Int8Dumper
+    )  # a SMALLINT, else, if it is small: and so would be its sum
     conn.adapters.register_dumper(bool, _TruthDumper)
     conn.adapters.register_loader("numeric", _NumericLoader)

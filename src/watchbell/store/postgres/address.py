@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -31,10 +31,10 @@ _PATIENCE: dict[str, Any] = {
 class Address:
     """A schema in a database on a server. `listen` is where notifications are listened for, if not at the same place."""
 
-    conninfo: str
+    conninfo: str = field(repr=False)  # it may hold a password
     where: str
     schema: str = SCHEMA
-    listen: str | None = None
+    listen: str | None = field(default=None, repr=False)
 
     @property
     def lock_key(self) -> int:
@@ -63,12 +63,13 @@ def parse_url(url: str) -> Address:
         place, _, query = url.partition("?")
         ours = {"schema": SCHEMA, "listen": ""}
         others = []
-        for key, value in parse_qsl(query, keep_blank_values=True):
+        for part in query.split("&"):
+            key, _, value = part.partition("=")
             if key in ours:
-                ours[key] = value
-            else:
-                others.append((key, value))
-        plain = f"{place}?{urlencode(others)}" if others else place
+                ours[key] = unquote(value)
+            elif part:
+                others.append(part)
+        plain = f"{place}?{'&'.join(others)}" if others else place
         known = conninfo_to_dict(plain)
         conninfo = make_conninfo(plain, **{k: v for k, v in _PATIENCE.items() if k not in known})
         listen = make_conninfo(ours["listen"], **_PATIENCE) if ours["listen"] else None

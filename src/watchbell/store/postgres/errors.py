@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from psycopg import errors
 
@@ -12,6 +14,10 @@ GONE: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.Inter
 _FULL = (errors.DiskFull, errors.OutOfMemory)
 _FORBIDDEN = (errors.InsufficientPrivilege, errors.InvalidPassword, errors.InvalidAuthorizationSpecification)
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
+_NO_DATABASE = re.compile(r'database ".*" does not exist')
+_NOT_LET_IN = re.compile(
+    r'role ".*" does not exist|authentication failed|no password supplied|no pg_hba.conf entry'
+)
 
 
 def translated(error: psycopg.Error, where: str) -> StoreError:
@@ -19,14 +25,14 @@ def translated(error: psycopg.Error, where: str) -> StoreError:
     said = _first_line(error)
     if isinstance(error, _FULL):
         return StoreFull(f"The server of {where} has no room left ({said}): free some; nothing was changed.")
-    if isinstance(error, _FORBIDDEN):
+    if isinstance(error, _FORBIDDEN) or _refused(error, _NOT_LET_IN):
         return StoreForbidden(f"The server of {where} does not let this user do that ({said}).")
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return StoreUnavailable(
             f"The database {where} takes no writes at the moment ({said}): it is a stand-by of another server, or was set "
             "read only."
         )
-    if isinstance(error, errors.InvalidCatalogName):
+    if isinstance(error, errors.InvalidCatalogName) or _refused(error, _NO_DATABASE):
         return StoreUnavailable(f"There is no such database ({said}): `createdb` makes one, or name another.")
     if isinstance(error, errors.LockNotAvailable):
         return StoreUnavailable(
@@ -38,6 +44,11 @@ def translated(error: psycopg.Error, where: str) -> StoreError:
         return StoreUnavailable(
             f"The server of {where} ended a transaction in which this process had stood still ({said}); nothing was changed."
         )
+    if isinstance(error, errors.IdleInTransactionSessionTimeout):
+        return StoreUnavailable(
+            f"The server of {where} ended a transaction in which this process stood still ({said}): nothing of it was "
+            "changed."
+        )
     if isinstance(error, _AGAIN):
         return StoreUnavailable(f"The server of {where} took back a transaction ({said}); try again.")
     if isinstance(error, GONE):
@@ -48,6 +59,15 @@ def translated(error: psycopg.Error, where: str) -> StoreError:
 def may_try_again(error: psycopg.Error) -> bool:
     """Whether the same transaction may well succeed if it is carried out once more."""
     return isinstance(error, _AGAIN)
+
+
+def _refused(error: psycopg.Error, why: re.Pattern[str]) -> bool:
+    """Whether a connection was refused for that: there is no code for it then, only the server's words."""
+    return (
+        isinstance(error, psycopg.OperationalError)
+        and error.sqlstate is None
+        and bool(why.search(str(error)))
+    )
 
 
 def _first_line(error: psycopg.Error) -> str:

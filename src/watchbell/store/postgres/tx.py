@@ -41,8 +41,8 @@ class PostgresTx(Tx):
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         count = self._execute(sql, params).rowcount
-        self.wrote |= count > 0
-        return count
+        self.wrote |= count != 0  # -1 where the server does not count
+        return max(0, count)
 
     def many(self, sql: str, params: Iterable[Sequence[Any]]) -> int:
         rows = params if isinstance(params, list) else list(params)
