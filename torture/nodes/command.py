@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> int:
     for left in (folder / name for name in ("jobs.log", "promises.jsonl", "errors.log")):
         left.unlink(missing_ok=True)
     try:
-        verdict = torture(seed, asked.nodes, asked.minutes * 60, asked.database, folder.absolute())
+        verdict = torture(
+            seed, asked.nodes, asked.minutes * 60, asked.database, folder.absolute(), asked.keep is not None
+        )
     except keeper.Trouble as trouble:
         print(f"torture: there is no PostgreSQL to use: {trouble}", file=sys.stderr)
         return 2
@@ -61,8 +63,8 @@ def main(arguments: list[str]) -> int:
     return 1 if verdict.violations else 0
 
 
-def torture(seed: int, nodes: int, seconds: float, database: str, folder: Path) -> Verdict:
-    """One database from its beginning to its end, and the verdict."""
+def torture(seed: int, nodes: int, seconds: float, database: str, folder: Path, keep: bool) -> Verdict:
+    """One database from its beginning to its end, and the verdict. `keep` it whatever that is."""
     began = time.monotonic()
     with ExitStack() as house:
         processes = Processes(folder)
@@ -75,14 +77,14 @@ def torture(seed: int, nodes: int, seconds: float, database: str, folder: Path) 
             deeds = Deeds(field, faults, _Progress(len(faults)))
             field.live(seconds)
             print("every fault is healed; draining and judging", flush=True)
-            result = Ending(field, deeds.begun).judge()
+            result = Ending(field, deeds.begun).judge() | {"skipped": deeds.skipped}
             verdict = Verdict(len(faults))
             verdict.add(folder, result, range(max(1, len(faults))))
             if server.own and (said := is_sound(field.database)):
                 verdict.violations.append(
                     {"rule": "index", "sentence": said, "run": None, "folder": str(folder)}
                 )
-            kept = bool(verdict.violations)
+            kept = keep or bool(verdict.violations)
             if kept:
                 dump(field.database, folder, TABLES)
         finally:
@@ -141,5 +143,9 @@ def say(
         f"{verdict.ends.get('lost', 0)} lost and {verdict.attempts_lost} tried again ({silence})"
     )
     print("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+    print(
+        f"  {result['skipped']} found nobody there; {result['fenced']} engines came back after they had been declared dead; "
+        f"replies to commits eaten: {result['eaten'] or 'none'}"
+    )
     print("  " + ", ".join(f"{count} {state}" for state, count in sorted(verdict.ends.items())))
     say_violations(verdict, "faults.log, jobs.log, engine-*.log, occurrence.csv", seed)

@@ -88,7 +88,7 @@ class Deeds:
 
     def _still_there(self, post: Post, pid: int) -> None:
         if post.pid == pid:
-            text = f"engine {pid} of node {post.number} was asked to end and is there {LEAVE_S:g} s later; see engine-{post.number}-{post.engines}.log"
+            text = f"engine {pid} of node {post.number} was asked to end and is there {LEAVE_S:g} s later; see {posts.log_of(post)}"
             self._field.say("exit", text, now_us())
             sidelog.say_kill(os.environ[sidelog.LOG_VARIABLE], pid, 0)
             self._field.processes.kill(pid)

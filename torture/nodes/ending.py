@@ -84,6 +84,8 @@ class Ending:
             "attempts_lost": sum(1 for attempt in history.attempts if attempt.ending == "lost"),
             "incarnations": len(history.nodes),
             "engines": len(history.lives),
+            "fenced": len(history.nodes) - len({node.pid for node in history.nodes}),
+            "eaten": self._eaten(),
             "promises": len(history.promises),
         }
 
@@ -91,6 +93,16 @@ class Ending:
         """The last fault before that instant."""
         before = [number for number, wall_us in self._faults if at is None or wall_us <= at]
         return before[-1] if before else 0
+
+    def _eaten(self) -> str:
+        """What became of the commits whose reply was lost, as the proxies have seen it."""
+        lines = [
+            line.split(" ", 2)[2]
+            for path in sorted(self._field.folder.glob("proxy-*.log"))
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if line.split(" ", 2)[1] == "eaten"
+        ]
+        return ", ".join(f"{count} {text}" for text, count in sorted(Counter(lines).items()))
 
     def _everybody_is_there(self) -> None:
         field = self._field

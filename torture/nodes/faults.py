@@ -9,10 +9,13 @@ LEASE_S = 15.0
 """How long a node's lease lasts, as the protocol has it."""
 LONG_STOP_S = 20.0
 LONG_EVERY_S = 150.0
-REST_S = 0.8
-"""A node has at least so long between two faults of its own."""
-SETTLING_S = 3.0
-"""Nothing is done before, so that every node has begun once."""
+CALM_S = 2.0
+"""After a stop of that length. Until then one other node, the witness, and the server are left alone, so that the silence
+is seen: it counts only over time in which whoever watches reaches the server."""
+RESTS_S = (0.8, 3.0, 8.0)
+"""A node has so long between two faults of its own: hardly time to begin, or to act for a while."""
+SETTLING_S = 1.0
+"""Nothing is done before."""
 ANYBODY = -1
 """The node of a fault that hits the server, and with it all."""
 
@@ -62,11 +65,11 @@ def faults_of(seed: int, nodes: int, seconds: float, own_server: bool) -> tuple[
     """Everything that is done within that time, in the order of its beginnings."""
     drawn = random.Random(f"faults {seed}")
     free = [SETTLING_S] * nodes
-    long_at, at = drawn.uniform(SETTLING_S, SETTLING_S + 10), SETTLING_S
+    long_at, calm_until, at = drawn.uniform(SETTLING_S, SETTLING_S + 8), 0.0, SETTLING_S
     server_at = drawn.uniform(10, 25)
     found: list[Fault] = []
     while (at := at + drawn.expovariate(nodes / 3.5)) < seconds:
-        if own_server and at >= server_at:
+        if own_server and at >= max(server_at, calm_until):
             kind = _weighed(drawn, _OF_THE_SERVER)
             found.append(Fault(len(found), at, kind, ANYBODY, drawn.choice((0.0, 0.0, 0.5, 2.0, 6.0))))
             server_at = at + drawn.uniform(15, 40)
@@ -76,12 +79,14 @@ def faults_of(seed: int, nodes: int, seconds: float, own_server: bool) -> tuple[
             continue
         if at >= long_at:
             fault = Fault(len(found), at, "stop", node, LONG_STOP_S, drawn.choice(_VARIANTS["stop"]))
-            long_at = at + LONG_EVERY_S
+            long_at, calm_until = at + LONG_EVERY_S, fault.until_s + CALM_S
+            witness = (node + 1) % nodes
+            free[witness] = max(free[witness], calm_until)
         else:
             kind = _weighed(drawn, _OF_A_NODE)
             variant = drawn.choice(_VARIANTS.get(kind, ("",)))
             fault = Fault(len(found), at, kind, node, _length(drawn, kind), variant)
-        free[node] = fault.until_s + REST_S
+        free[node] = fault.until_s + drawn.choice(RESTS_S)
         found.append(fault)
     return tuple(found)
 

@@ -33,6 +33,7 @@ NEWER_FROM = 0.35
 """After this share of the time, engines start with the newer code more often than not."""
 EXCUSED_US = 20_000_000
 AGAIN_S = 0.5
+READY_S = 60.0
 
 
 class Field:
@@ -73,9 +74,10 @@ class Field:
 
     def live(self, seconds: float) -> None:
         """Every engine begins, and everything happens that was planned."""
-        self._began, self._newer_from = time.monotonic(), seconds * NEWER_FROM
         for post in self.posts:
             self._start(post)
+        self._wait_until_all_act()
+        self._began, self._newer_from = time.monotonic(), seconds * NEWER_FROM
         direct = through(self.database, None, "torture-caller")
         self._callers = [self._start_caller(n, url) for n, url in enumerate((direct, self._by_the_way.url))]
         while self.now < seconds or self._events:
@@ -83,6 +85,16 @@ class Field:
                 heapq.heappop(self._events)[2]()
             self.look()
             time.sleep(TURN_S)
+
+    def _wait_until_all_act(self) -> None:
+        end = time.monotonic() + READY_S
+        while not all(posts.acts(post, self.folder) for post in self.posts):
+            if time.monotonic() > end:
+                raise RuntimeError(
+                    f"not every engine acts after {READY_S:g} s: see {self.folder}/engine-*.log"
+                )
+            time.sleep(0.05)
+        self.note("every engine acts")
 
     def look(self) -> None:
         """See who has ended, and start who is to come."""
@@ -100,7 +112,7 @@ class Field:
 
     def _has_ended(self, post: Post, code: int) -> None:
         self.note(f"engine {post.pid} of node {post.number} has ended with code {code}")
-        log = f"see engine-{post.number}-{post.engines}.log"
+        log = f"see {posts.log_of(post)}"
         if not post.leaving:
             text = f"engine {post.pid} of node {post.number} ended by itself with code {code}; {log}"
             self.say("engine", text, now_us())

@@ -62,7 +62,9 @@ class Many(Joined):
         return self._silent[pid]
 
     def why_lost(self, node: int | None, claimed_at: int | None, lost_at: int | None) -> str | None:
-        """What the evidence says of an owner whose claim was settled as lost: `killed`, `silent`, `left`; None if nothing."""
+        """What the evidence says of an owner whose claim was settled as lost: it was `killed`; `stopped`, so that it could
+        do nothing at the end of its lease; `cut` off, when it could and had to end its work; or it `left` while it was cut
+        off. None if nothing explains it."""
         pid = self.pid(node)
         if pid is None:
             return None
@@ -73,12 +75,22 @@ class Many(Joined):
         for start, stop in self.silent(pid):
             clipped = min(stop, until)
             if clipped - start >= NEEDED_US and stop >= until - LOOK_BACK_US:
-                return "silent"
+                return "stopped" if self._was_stopped(pid, start, until) else "cut"
         exited = self.exits.get(pid)
         if exited is not None and since <= exited <= until:
             cut = any(start <= exited and stop >= exited - LOOK_BACK_US for start, stop in self.silent(pid))
             return "left" if cut else None
         return None
+
+    def _was_stopped(self, pid: int, start: int, until: int) -> bool:
+        return any(
+            one.kind == "stop" and one.pid == pid and one.to_us >= start and one.from_us <= until
+            for one in self.history.silences
+        )
+
+    def goes_on(self, row: Row, why: str | None) -> bool:
+        """Whether a lost run may still be at work: its node was stopped, or cut off and cannot end a thread."""
+        return why == "stopped" or (why in ("cut", "left") and row.lane == "thread")
 
     def lost_claim(self, row: Row, epoch: int) -> tuple[int | None, int | None, int | None] | None:
         """(node, claimed at, settled at) of a claim that was settled as lost; None if it was not."""
@@ -90,14 +102,17 @@ class Many(Joined):
         return None
 
     def left(self, row: Row, begin: Record) -> float | None:
-        """Where in the log a lost run is in nobody's way any more: its engine was killed, or the others have settled it
-        after their owner's silence."""
+        """Where in the log a lost run is in nobody's way any more: its engine was killed; or the others have settled it,
+        and its owner could not end it."""
         claim = self.lost_claim(row, begin.epoch)
         why = None if claim is None else self.why_lost(*claim)
         if claim is None or why is None:
             return None
         if why == "killed":
             return super().left(row, begin)
+        if not self.goes_on(row, why):
+            exited = self.exits.get(self.pid(claim[0]) or 0)
+            return None if exited is None else max(self.place_at(exited), begin.place + 0.5)
         return max(self.place_at(claim[2] or 0), begin.place + 0.5)
 
     def place_at(self, wall_us: int) -> float:
@@ -167,7 +182,7 @@ def _is_left_over(joined: Many, row: Row, over: Record) -> bool:
                 begin.place >= over.place
                 or (other.run, begin.epoch) == (row.run, over.epoch)
                 or claim is None
-                or joined.why_lost(*claim) != "silent"
+                or not joined.goes_on(other, joined.why_lost(*claim))
             ):
                 continue
             stops = [

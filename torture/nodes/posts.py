@@ -67,10 +67,21 @@ def start(post: Post, plan: Plan, newer: bool, processes: Processes) -> None:
     """A new engine begins there."""
     post.engines += 1
     post.next_at, post.leaving = None, False
-    log = f"engine-{post.number}-{post.engines}.log"
+    log = log_of(post)
     url = post.url
     post.pid = processes.fork(lambda: engine(url, plan, newer), log)
     post.lives.append(Life(post.pid, post.number, newer, now_us()))
+
+
+def log_of(post: Post) -> str:
+    """Where its engine logs."""
+    return f"engine-{post.number}-{post.engines}.log"
+
+
+def acts(post: Post, folder: Path) -> bool:
+    """Whether its engine has said that it acts."""
+    log = folder / log_of(post)
+    return log.exists() and "engine.ready" in log.read_text(encoding="utf-8", errors="replace")
 
 
 def gone(post: Post, at: float | None) -> None:
