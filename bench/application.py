@@ -1,24 +1,21 @@
-"""The application that is measured: one job that does nothing, and one that notes when it begins."""
+"""The application that is measured: one job that does nothing, one that notes when it begins, one that takes its time."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from pathlib import Path
 
 from watchbell import Watchbell
 
 NOTHING = "nothing"
 HELLO = "hello"
+LONG = "long"
+LONG_S = 3600.0
 
 
-def url_of(database: Path) -> str:
-    """The URL of a database file."""
-    return f"sqlite:///{database}"
-
-
-def build(database: Path, taken: list[int] | None = None) -> Watchbell:
-    """The application. `hello` adds to `taken` the microseconds since it was sent."""
-    bell = Watchbell(url_of(database), app="bench", revision=1)
+def build(url: str, taken: list[tuple[int, int]] | None = None) -> Watchbell:
+    """The application. `hello` adds to `taken` when it was sent, and the microseconds since then."""
+    bell = Watchbell(url, app="bench", revision=1)
 
     @bell.job(name=NOTHING)
     async def nothing() -> None:
@@ -28,6 +25,10 @@ def build(database: Path, taken: list[int] | None = None) -> Watchbell:
     async def hello(sent: int) -> None:
         now = time.time_ns() // 1000
         if taken is not None:
-            taken.append(now - sent)
+            taken.append((sent, now - sent))
+
+    @bell.job(name=LONG)
+    async def long() -> None:
+        await asyncio.sleep(LONG_S)
 
     return bell

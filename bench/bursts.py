@@ -5,12 +5,13 @@ from __future__ import annotations
 from watchbell.core.triggers import Once
 
 from .child import Unmeasured
+from .database import POSTGRES, SQLITE
 from .figures import Figure, median
 from .ledger import Ledger
 from .session import Session, sleep_until
 from .stock import Group, enqueue, fill, now_us, prepare
 
-AIM = 50_000
+AIM = {SQLITE: 50_000, POSTGRES: 25_000}
 PATIENCE_S = 40.0
 
 
@@ -22,22 +23,23 @@ def bursts(session: Session) -> None:
             title = f"{count:,} one-offs due at one instant, {way}"
             times = 1 if session.quick or count > 10_000 else 3
             try:
-                rate, note = median([_burst(session, title, count, way) for _ in range(times)]), ""
-                session.add(Figure("burst", title, rate, "/s", AIM, limit=beside, note=note))
+                rate, note = median([burst(session, title, count, way) for _ in range(times)]), ""
+                session.add(Figure("burst", title, rate, "/s", AIM[session.on], limit=beside, note=note))
             except Unmeasured as why:
-                session.add(Figure("burst", title, None, "/s", AIM, limit=beside, note=str(why)))
+                session.add(Figure("burst", title, None, "/s", AIM[session.on], limit=beside, note=str(why)))
 
 
-def _burst(session: Session, title: str, count: int, way: str) -> float:
+def burst(session: Session, title: str, count: int, way: str, engines: int = 1) -> float:
+    """Runs a second."""
     session.say(title)
     with session.database() as database:
-        prepare(database)
-        with session.engine(database), Ledger(database) as ledger:
-            due = now_us() + 700_000 + count * 25
+        prepare(database.url)
+        with session.engines(database, engines), Ledger(database) as ledger:
+            due = now_us() + 700_000 + session.filling_us(count)
             if way == "schedules":
-                fill(database, [Group(Once(due), due, count)])
+                fill(database.url, [Group(Once(due), due, count)])
             else:
-                enqueue(database, count, due)
+                enqueue(database.url, count, due)
             if now_us() > due - 200_000:
                 raise Unmeasured("the machine was too busy to be ready for the instant")
             sleep_until(due)

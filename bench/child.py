@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,15 +23,15 @@ class Unmeasured(Exception):
 
 
 class Child:
-    """One process in the role `role` of bench/inside.py."""
+    """One process in the role `role` of bench/inside.py; `before` is written before its command."""
 
-    def __init__(self, role: str, folder: Path, **params: Any) -> None:
+    def __init__(self, role: str, folder: Path, *, before: Sequence[str] = (), **params: Any) -> None:
         self.role = role
         self._log = folder / f"{role}-{time.monotonic_ns()}.log"
         self.started = time.time()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.inside", role, json.dumps(params)],
+                [*before, sys.executable, "-m", "bench.inside", role, json.dumps(params)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -44,11 +46,19 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
+        self.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
         self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once, without a word."""
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """Let it stand still."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def hear(self, within_s: float = 60.0) -> dict[str, Any]:
         """The next thing it says. Unmeasured if it says nothing in time, or ends."""

@@ -21,7 +21,7 @@ class Limit:
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One line of the table. `aim` is DESIGN §6's; `less` says that less is better; `limit` is the key of the limit
-    beside it; without a value `note` says why there is none."""
+    beside it; without a value `note` says why there is none; `on` is the database, where there is one."""
 
     row: str
     title: str
@@ -31,6 +31,7 @@ class Figure:
     less: bool = False
     limit: str | None = None
     note: str = ""
+    on: str = ""
 
 
 @dataclass(slots=True)

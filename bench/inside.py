@@ -6,10 +6,13 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .database import SQLITE, Database
 
 
 def say(**values: Any) -> None:
@@ -23,12 +26,12 @@ def memory_mb() -> float:
     return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmRSS"))
 
 
-def engine(database: str) -> None:
+def engine(url: str) -> None:
     """A node that serves until it is told nothing more."""
     from .application import build
 
-    taken: list[int] = []
-    bell = build(Path(database), taken)
+    taken: list[tuple[int, int]] = []
+    bell = build(url, taken)
     bell.start()
     say(ready_at=time.time(), memory_mb=memory_mb())
     for line in sys.stdin:
@@ -37,36 +40,54 @@ def engine(database: str) -> None:
                 say(cpu_s=time.process_time(), at=time.time(), memory_mb=memory_mb())
             case "taken":
                 say(taken=taken)
+            case "stop":
+                bell.stop()
+                say(stopped=True)
     os._exit(0)
 
 
-def bare(database: str) -> None:
+def bare(url: str) -> None:
     """The least that a scheduler could do at its start: open the database, ask for the first due instant."""
-    import apsw
+    first = "SELECT min(next_due) FROM cursor WHERE next_due IS NOT NULL"
+    if (file := Database(url, Path()).path) is not None:
+        import apsw
 
-    conn = apsw.Connection(database)
-    conn.execute("PRAGMA synchronous = FULL")
-    conn.execute("SELECT min(next_due) FROM cursor WHERE next_due IS NOT NULL").fetchall()
+        conn = apsw.Connection(str(file))
+        conn.execute("PRAGMA synchronous = FULL")
+        conn.execute(first).fetchall()
+    else:
+        import psycopg
+
+        psycopg.connect(url, options="-c search_path=watchbell").execute(first).fetchall()
     say(ready_at=time.time(), memory_mb=memory_mb())
 
 
-def caller(database: str, calls: int, rest_s: float) -> None:
-    """Another process of the same application, which asks for runs."""
+def caller(url: str, calls: int, rest_s: float) -> None:
+    """Another process of the same application, which asks for runs until it is told that it is enough."""
     from .application import HELLO, build
 
-    bell = build(Path(database))
+    enough = threading.Event()
+
+    def hear() -> None:
+        sys.stdin.readline()
+        enough.set()
+
+    threading.Thread(target=hear, daemon=True).start()
+    bell = build(url)
     bell.schedules(limit=1)
-    for _ in range(calls):
-        bell.run_now(HELLO, {"sent": time.time_ns() // 1000})
-        time.sleep(rest_s)
-    say(calls=calls)
+    sent: list[tuple[int, int]] = []
+    while len(sent) < calls and not enough.wait(rest_s):
+        at = time.time_ns() // 1000
+        bell.run_now(HELLO, {"sent": at})
+        sent.append((at, time.time_ns() // 1000 - at))
+    say(sent=sent)
 
 
-def register(database: str, way: str, count: int) -> None:
+def register(url: str, way: str, count: int) -> None:
     """Schedules registered in one of three ways."""
     from . import registering
 
-    say(**registering.register(Path(database), way, count))
+    say(**registering.register(url, way, count))
 
 
 def cron(seconds: float) -> None:
@@ -90,11 +111,18 @@ def lives(count: int, days: float) -> None:
     say(days_per_min=60 * passed / (time.monotonic() - began), rows=rows)
 
 
-def limit(name: str, place: str, params: dict[str, Any]) -> None:
+def limit(name: str, url: str, place: str, params: dict[str, Any]) -> None:
     """One raw limit."""
     from . import limits
 
-    say(**limits.LIMITS[name](Path(place), **params))
+    if name in limits.COMMON:
+        say(**limits.COMMON[name](Path(place), **params))
+    elif Database(url, Path()).on == SQLITE:
+        say(**limits.OF_SQLITE[name](Path(place), **params))
+    else:
+        from . import limits_postgres
+
+        say(**limits_postgres.OF_POSTGRES[name](url, **params))
 
 
 ROLES: dict[str, Callable[..., None]] = {

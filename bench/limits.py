@@ -1,4 +1,5 @@
-"""What the machine can do without a scheduler: the raw limits that the figures stand beside.
+"""What the machine can do without a scheduler: the raw limits that the figures on SQLite stand beside, and those for which no
+database is asked. bench/limits_postgres.py has the others.
 
 Each is the shortest way to the same promise. `path` is the whole of it: select what is due, insert the rows and advance
 the schedules in one durable commit, run the coroutines, write their ends in another.
@@ -211,13 +212,11 @@ def wake(folder: Path, calls: int) -> dict[str, float]:
     return {"p50": quantile(late, 0.5), "p99": quantile(late, 0.99)}
 
 
-LIMITS: dict[str, Callable[..., dict[str, float]]] = {
-    "disk": disk,
+COMMON: dict[str, Callable[..., dict[str, float]]] = {"disk": disk, "timers": timers, "together": together}
+OF_SQLITE: dict[str, Callable[..., dict[str, float]]] = {
     "commits": commits,
     "bulk": bulk,
     "single": single,
     "path": path,
-    "timers": timers,
-    "together": together,
     "wake": wake,
 }

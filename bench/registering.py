@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from watchbell import Declared, every
 from watchbell.services.schedules import add_schedule
-from watchbell.store.sqlite.open import open_store
+from watchbell.store.open import open_store
 
-from .application import NOTHING, build, url_of
+from .application import NOTHING, build
 from .stock import now_us, prepare
 
 
-def register(database: Path, way: str, count: int) -> dict[str, float]:
+def register(url: str, way: str, count: int) -> dict[str, float]:
     """Schedules per second, and how the time divides where there are two parts."""
-    prepare(database)
-    return {"declared": _declared, "source": _source, "single": _single}[way](database, count)
+    prepare(url)
+    return {"declared": _declared, "source": _source, "single": _single}[way](url, count)
 
 
-def _declared(database: Path, count: int) -> dict[str, float]:
-    bell = build(database)
+def _declared(url: str, count: int) -> dict[str, float]:
+    bell = build(url)
     job = bell.job(name="declared")(_nothing)
     bell.schedules(limit=1)
     began = time.perf_counter()
@@ -37,8 +36,8 @@ def _declared(database: Path, count: int) -> dict[str, float]:
     return {"per_s": count / (ended - began), "adding_s": known - began, "writing_s": ended - known}
 
 
-def _source(database: Path, count: int) -> dict[str, float]:
-    bell = build(database)
+def _source(url: str, count: int) -> dict[str, float]:
+    bell = build(url)
 
     @bell.source("table", every="1h")
     def rows() -> Iterator[Declared]:
@@ -51,8 +50,8 @@ def _source(database: Path, count: int) -> dict[str, float]:
     return {"per_s": count / (time.perf_counter() - began)}
 
 
-def _single(database: Path, count: int) -> dict[str, float]:
-    store = open_store(url_of(database), now_us())
+def _single(url: str, count: int) -> dict[str, float]:
+    store = open_store(url, now_us())
     began = time.perf_counter()
     for number in range(count):
         add_schedule(store, f"schedule {number}", NOTHING, every("1h"), now=now_us(), actor="bench")

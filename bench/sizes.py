@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from .child import Child, Unmeasured
+from .database import Database
 from .figures import Figure, median
 from .ledger import Ledger
 from .session import Session, sleep_until
-from .stock import each, fill, now_us, prepare
+from .stock import SECOND, each, fill, now_us, prepare
 
-SECOND = 1_000_000
 DAY = 86_400 * SECOND
 PER_SECOND = 1000
 CALM_S = 7.0
@@ -22,19 +21,19 @@ def stored(session: Session, rows: frozenset[str]) -> None:
     count = 100_000 if session.quick else 1_000_000
     with session.database() as database:
         session.say(f"writing {count:,} schedules")
-        prepare(database)
+        prepare(database.url)
         tomorrow = now_us() + DAY
         groups = [
             each(7 * 86_400, tomorrow + place * SECOND, PER_SECOND) for place in range(count // PER_SECOND)
         ]
-        fill(database, groups)
+        fill(database.url, groups)
         if "startup" in rows:
             _startup(session, database, count)
         if "idle" in rows:
             _idle(session, database, count)
 
 
-def _startup(session: Session, database: Path, count: int) -> None:
+def _startup(session: Session, database: Database, count: int) -> None:
     seconds: list[float] = []
     memory: list[float] = []
     bare: list[float] = []
@@ -45,7 +44,7 @@ def _startup(session: Session, database: Path, count: int) -> None:
         for number in range(3):
             session.say(f"{title}, {number + 1} of 3")
             for role, took, held in (("bare", bare, bare_memory), ("engine", seconds, memory)):
-                with Child(role, database.parent, database=str(database)) as child:
+                with Child(role, database.folder, url=database.url) as child:
                     ready = child.hear()
                     took.append(ready["ready_at"] - child.started)
                     held.append(ready["memory_mb"])
@@ -63,7 +62,7 @@ def _startup(session: Session, database: Path, count: int) -> None:
         note = ""
 
 
-def _idle(session: Session, database: Path, count: int) -> None:
+def _idle(session: Session, database: Database, count: int) -> None:
     seconds = 5 if session.quick else 20
     title = f"idle cost with {count:,} schedules, none due, of a core"
     session.say(f"{title}, {seconds} s")
@@ -91,7 +90,7 @@ def growth(session: Session) -> None:
         except Unmeasured as why:
             note = f"{count:,}: {why}"
     for count, cost in costs:
-        title = f"processor time a run, {count:,} schedules that take turns"
+        title = f"processor time of the engine's process for a run, {count:,} schedules that take turns"
         session.add(Figure("growth", title, cost, "µs", less=True))
     title = f"the cost of a run grows from {sizes[0]:,} to {sizes[-1]:,} schedules by"
     grown = 100 * (costs[-1][1] / costs[0][1] - 1) if len(costs) == len(sizes) else None
@@ -102,10 +101,10 @@ def _cost(session: Session, count: int, seconds: int) -> float:
     """Microseconds of processor time for each run, with 1,000 schedules due at each second, in turn."""
     session.say(f"cost of a run, {count:,} schedules, {seconds} s")
     with session.database() as database:
-        prepare(database)
+        prepare(database.url)
         turns = count // PER_SECOND
-        start = (now_us() // SECOND + 5 + count // 60_000) * SECOND
-        fill(database, [each(turns, start + place * SECOND, PER_SECOND) for place in range(turns)])
+        start = (now_us() // SECOND + 5) * SECOND + session.filling_us(count) // SECOND * SECOND
+        fill(database.url, [each(turns, start + place * SECOND, PER_SECOND) for place in range(turns)])
         with session.engine(database) as engine, Ledger(database) as ledger:
             if now_us() > start:
                 raise Unmeasured("the machine was too busy to be ready for the instant")

@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from watchbell.core.definition import canonical
 from watchbell.core.policies import Policies, to_json
 from watchbell.core.triggers import Trigger, every
+from watchbell.store.base import Store
+from watchbell.store.open import open_store
 from watchbell.store.runs import enqueue_many
 from watchbell.store.schedules.catalog import Catalog
 from watchbell.store.schedules.put import Doer, find_job
-from watchbell.store.sqlite import SqliteStore
-from watchbell.store.sqlite.open import open_store
-from watchbell.store.sqlite.wake import poke
 from watchbell.store.tx import Tx
 
-from .application import NOTHING, build, url_of
+from .application import NOTHING, build
+from .database import POSTGRES, SQLITE
 
 PART = 100_000
+SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Group:
 
 def each(period_s: int, first_due: int, count: int) -> Group:
     """`count` schedules on an interval. The anchor of an interval is no occurrence: the first is one period later."""
-    return Group(every(period_s).bound("UTC", first_due - period_s * 1_000_000), first_due, count)
+    return Group(every(period_s).bound("UTC", first_due - period_s * SECOND), first_due, count)
 
 
 def now_us() -> int:
@@ -42,16 +42,16 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def prepare(database: Path) -> None:
+def prepare(url: str) -> None:
     """An empty database that knows the application's jobs."""
-    bell = build(database)
+    bell = build(url)
     bell.schedules(limit=1)
     bell.stop()
 
 
-def fill(database: Path, groups: Iterable[Group]) -> None:
+def fill(url: str, groups: Iterable[Group]) -> None:
     """Add schedules of the job that does nothing."""
-    store = open_store(url_of(database), now_us())
+    store = open_store(url, now_us())
     try:
         part: list[Group] = []
         for group in _cut(groups):
@@ -62,26 +62,25 @@ def fill(database: Path, groups: Iterable[Group]) -> None:
         if part:
             _write(store, part)
         store.checkpoint()
+        store.poke()
     finally:
         store.close()
-    poke(database)
 
 
-def enqueue(database: Path, count: int, due_at: int) -> None:
-    """Add runs of the job that does nothing, all for one instant."""
-    store = open_store(url_of(database), now_us())
+def enqueue(url: str, count: int, due_at: int, job: str = NOTHING) -> None:
+    """Add runs of a job, all for one instant."""
+    store = open_store(url, now_us())
     doer = Doer("bench", now_us())
 
     def write(tx: Tx) -> None:
-        job = Catalog().job(tx, _job(tx))
-        enqueue_many(tx, job, [("{}", due_at)] * count, doer)
+        enqueue_many(tx, Catalog().job(tx, _job(tx, job)), [("{}", due_at)] * count, doer)
 
     try:
         store.write(write)
         store.checkpoint()
+        store.poke()
     finally:
         store.close()
-    poke(database)
 
 
 def _cut(groups: Iterable[Group]) -> Iterable[Group]:
@@ -90,33 +89,35 @@ def _cut(groups: Iterable[Group]) -> Iterable[Group]:
             yield Group(group.trigger, group.due_at, min(PART, group.count - begun))
 
 
-def _job(tx: Tx) -> int:
-    found = find_job(tx, NOTHING)
+def _job(tx: Tx, name: str = NOTHING) -> int:
+    found = find_job(tx, name)
     assert found is not None
     return found
 
 
-_NUMBERS = "WITH RECURSIVE n(i) AS (VALUES (?1) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2) "
+# The whole numbers from the first parameter up to the one before the second.
+_NUMBERS = {
+    SQLITE: "WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) ",
+    POSTGRES: "WITH n (i) AS (SELECT generate_series(?::bigint, ?::bigint - 1)) ",
+}
 _SCHEDULE = (
-    "INSERT INTO schedule (id, workspace, name, job, version, created_at) "
-    + _NUMBERS
-    + "SELECT i, 1, 'schedule ' || i, ?3, 1, ?4 FROM n"
+    "INSERT INTO schedule (id, workspace, name, job, version, created_at) ",
+    "SELECT i, 1, 'schedule ' || i, ?, 1, ? FROM n",
 )
 _VERSION = (
-    "INSERT INTO schedule_version (schedule, version, effective_from, job, trigger, policies, hash, actor, created_at) "
-    + _NUMBERS
-    + "SELECT i, 1, ?3, ?4, ?5, ?6, 'bench', 'bench', ?3 FROM n"
+    "INSERT INTO schedule_version (schedule, version, effective_from, job, trigger, policies, hash, actor, created_at) ",
+    "SELECT i, 1, ?, ?, ?, ?, 'bench', 'bench', ? FROM n",
 )
 _CURSOR = (
-    "INSERT INTO cursor (schedule, next_due, planned_until, version) "
-    + _NUMBERS
-    + "SELECT i, ?3, ?4, 1 FROM n"
+    "INSERT INTO cursor (schedule, next_due, planned_until, version) ",
+    "SELECT i, ?, ?, 1 FROM n",
 )
 
 
-def _write(store: SqliteStore, groups: list[Group]) -> None:
+def _write(store: Store, groups: list[Group]) -> None:
     now = now_us()
     rules = canonical(to_json(Policies()))
+    numbers = _NUMBERS[store.dialect]
 
     def write(tx: Tx) -> None:
         job = _job(tx)
@@ -124,9 +125,9 @@ def _write(store: SqliteStore, groups: list[Group]) -> None:
         for group in groups:
             last = first + group.count
             text = canonical(group.trigger.to_json())
-            tx.run(_SCHEDULE, (first, last, job, now))
-            tx.run(_VERSION, (first, last, now, job, text, rules))
-            tx.run(_CURSOR, (first, last, group.due_at, now))
+            tx.run(numbers.join(_SCHEDULE), (first, last, job, now))
+            tx.run(numbers.join(_VERSION), (first, last, now, job, text, rules, now))
+            tx.run(numbers.join(_CURSOR), (first, last, group.due_at, now))
             first = last
 
     store.write(write)

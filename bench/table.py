@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .database import NAMES
 from .figures import Figure, Limit, Result, percent
 
-HEAD = ("row", "what", "figure", "aim", "of aim", "raw limit in this run", "of limit")
-LEFT = (0, 1)
+HEAD = ("row", "on", "what", "figure", "aim", "of aim", "raw limit in this run", "of limit")
+LEFT = (0, 1, 2)
 
 
 def number(value: float | None, unit: str) -> str:
@@ -41,6 +42,7 @@ def _line(figure: Figure, limits: dict[str, Limit]) -> tuple[str, ...]:
     shown = number(figure.value, figure.unit)
     return (
         figure.row,
+        NAMES.get(figure.on, ""),
         figure.title,
         shown,
         _aim(figure),
@@ -48,6 +50,10 @@ def _line(figure: Figure, limits: dict[str, Limit]) -> tuple[str, ...]:
         beside,
         _share(of_limit),
     )
+
+
+def _name(figure: Figure) -> str:
+    return f"{figure.row} on {NAMES[figure.on]}" if figure.on else figure.row
 
 
 def aligned(lines: Sequence[tuple[str, ...]], left: tuple[int, ...] = LEFT) -> list[str]:
@@ -66,7 +72,7 @@ def render(result: Result) -> str:
     """The table, its notes, the limits and the machine."""
     out = aligned([HEAD, *(_line(figure, result.limits) for figure in result.figures)])
     out.insert(1, "-" * max(len(line) for line in out))
-    notes = [f"  {f.row}, {f.title}: {f.note}" for f in result.figures if f.note]
+    notes = [f"  {_name(f)}, {f.title}: {f.note}" for f in result.figures if f.note]
     if notes:
         out += ["", "notes", *notes]
     if result.limits:
@@ -93,6 +99,7 @@ def _datum(figure: Figure, limits: dict[str, Limit]) -> dict[str, Any]:
     limit = limits.get(figure.limit or "")
     return {
         "row": figure.row,
+        "on": figure.on,
         "title": figure.title,
         "value": figure.value,
         "unit": figure.unit,
