@@ -69,7 +69,7 @@ class Errands(threading.Thread):
             job, key = self._drawn.choice(list(BY_HAND)), f"key-{self._drawn.randrange(2000)}"
             url = f"http://127.0.0.1:{self._server.port}/errand/{job}/{key}"
             try:
-                with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=20) as answer:
+                with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=5) as answer:
                     said = json.loads(answer.read())
             except urllib.error.HTTPError as error:
                 self.refused.append(f"{error.code} for {url}")
