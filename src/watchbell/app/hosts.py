@@ -35,11 +35,6 @@ def attach(bell: Watchbell, app: Any) -> None:
         _into_flask(bell, app)
     elif is_starlette(app):
         _into_starlette(bell, app)
-    elif hasattr(app, "while_serving"):
-        raise BadDeclaration(
-            "A Quart application starts things by itself: write `@app.while_serving async def engine(): async with bell: "
-            "yield`."
-        )
     else:
         raise BadDeclaration(
             f"{checks.shown(app)} is no Flask, Starlette or FastAPI application. In Django it is "
