@@ -99,7 +99,7 @@ def hangs(run: Run) -> None:
 def build(folder: Path, options: dict[str, Any]) -> Watchbell:
     """The application. `ticking` puts `tick` on a schedule; the others run when they are asked for."""
     bell = Watchbell(
-        f"sqlite:///{options.get('database', folder / 'bell.db')}",
+        options.get("url") or f"sqlite:///{options.get('database', folder / 'bell.db')}",
         app="test",
         revision=1,
         slots=options.get("slots"),
@@ -122,10 +122,12 @@ def main(folder: Path, options: dict[str, Any]) -> None:
     """Run the engine until it is stopped."""
     os.environ[FOLDER] = str(folder)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
-    spans = {name: options[name] for name in ("stall_us", "loop_lag_limit_us") if name in options}
+    spans = {name: options[name] for name in ("stall_us", "loop_lag_limit_us", "lease_us") if name in options}
     compose.Plan = partial(Plan, **spans)  # type: ignore[misc, assignment]
     if options.get("patient"):
         node.LOOK_US = LONG_US
+    if options.get("elsewhere"):  # as far as others can tell
+        node.own_process = lambda: ""
     if options.get("faulty_disk"):
         from tests.disk.shim import install
 
