@@ -10,81 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.torture.story import ENGINE, T0, Story
 from torture.check import check
-from torture.history import Attempt, History, Kill, Node, Promise, Record, Row
+from torture.history import History, Node, Promise
 from watchbell.store.tokens import hashed
-
-ENGINE, OTHER = 700, 701
-T0 = 1_795_251_600_000_000
-
-
-class Story:
-    """A history, written down line by line."""
-
-    def __init__(self) -> None:
-        self.history = History(nodes=[Node(1, ENGINE, "dead"), Node(2, OTHER, "stopped")])
-        self._place = 0
-
-    def row(self, run: int, state: str = "succeeded", **more: object) -> Row:
-        given: dict[str, object] = {
-            "schedule": "tick",
-            "job": "tick",
-            "lane": "async",
-            "epoch": 1,
-            "attempt": 1,
-            "node": 2,
-            "token_hash": hashed(f"t{run}.1"),
-            "start_at": T0,
-            "claimed_at": T0,
-            "began_at": T0,
-        }
-        row = Row(run, f"db-r{run}", state=state, **(given | more))  # type: ignore[arg-type]
-        self.history.rows.append(row)
-        return row
-
-    def did_not_run(self, run: int, state: str, **more: object) -> Row:
-        nothing = {
-            "epoch": 0,
-            "attempt": 0,
-            "node": None,
-            "token_hash": None,
-            "claimed_at": None,
-            "began_at": None,
-        }
-        return self.row(run, state, **(nothing | more))
-
-    def says(self, run: int, phase: str, epoch: int = 1, **more: object) -> Record:
-        given: dict[str, object] = {
-            "attempt": epoch,
-            "token": f"t{run}.{epoch}",
-            "wall_us": T0 + 1 + self._place,
-        }
-        self._place += 1
-        line = {"pid": OTHER, "mono_ns": self._place} | given | more
-        record = Record(self._place - 1, f"db-r{run}", epoch, phase=phase, **line)  # type: ignore[arg-type]
-        self.history.records.append(record)
-        return record
-
-    def kill(self, pid: int = ENGINE) -> None:
-        self._place += 1
-        self.history.kills.append(Kill(self._place - 1, pid, T0 + self._place, 0))
-
-    def attempt(
-        self, run: int, epoch: int, ending: str = "failed", node: int = 2, number: int | None = None
-    ) -> None:
-        self.history.attempts.append(
-            Attempt(run, epoch if number is None else number, epoch, node, ending, T0)
-        )
-
-    def ran(self, run: int, **more: object) -> None:
-        """A run that began and succeeded."""
-        self.row(run, **more)
-        self.says(run, "begin")
-        self.says(run, "end")
-
-    @property
-    def rules(self) -> set[str]:
-        return {violation.rule for violation in check(self.history)}
 
 
 @pytest.fixture

@@ -141,14 +141,16 @@ def only_the_silent_are_lost(joined: Many) -> Iterator[Violation]:
 
 
 def nobody_begins_without_a_lease(joined: Many) -> Iterator[Violation]:
-    """A node begins nothing after its lease, as it was last renewed. A process of its own may still be on its way: begun
+    """A node begins nothing after its lease, as it was last renewed, nor after its own word that it has stopped. A process of its own may still be on its way: begun
     before a silence, its first line comes soon after."""
     for row in joined.history.rows:
         for record in joined.begins(row):
             node = joined.nodes.get(joined.owner(row, record.epoch) or 0)
             if node is None or node.lease_until is None or record.wall_us == 0:
                 continue
-            over = node.lease_until if node.stopped_at is None else max(node.lease_until, node.stopped_at)
+            over = node.lease_until
+            if node.state == "stopped" and node.stopped_at is not None:
+                over = node.stopped_at
             late = record.wall_us - over
             if late <= 0 or (row.lane in OUTER_LANES and _was_on_its_way(joined, node.pid, record)):
                 continue
