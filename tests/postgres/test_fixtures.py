@@ -68,6 +68,27 @@ def test_the_url_of_a_test_is_found_nowhere_in_the_environment(empty_postgres_ur
     psycopg.connect(empty_postgres_url).close()
 
 
+def test_a_store_that_was_used_is_lent_again_with_nothing_in_it(postgres: Databases) -> None:
+    from watchbell.store.open import open_store
+
+    seen = set()
+    for _ in range(2):
+        with postgres.lend() as url:
+            store = open_store(url, 0, create=False)
+            try:
+                names = store.read(lambda tx: tx.rows("SELECT name FROM workspace"))
+                store.write(
+                    lambda tx: tx.run("INSERT INTO workspace (id, name, created_at) VALUES (7, 'mine', 0)")
+                )
+            finally:
+                store.close()
+            with psycopg.connect(url) as link:
+                oid = "SELECT oid FROM pg_database WHERE datname = current_database()"
+                seen.add(link.execute(oid).fetchone())
+        assert [tuple(row) for row in names] == [("default",)]
+    assert len(seen) == 1
+
+
 def test_through_pgbouncer_a_connection_has_its_backend_only_for_a_transaction(
     postgres: Databases, pgbouncer: Bouncer
 ) -> None:
