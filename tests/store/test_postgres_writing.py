@@ -213,7 +213,7 @@ def test_a_lock_that_somebody_keeps_is_waited_for_so_long_and_no_longer(
     impatient = opened(database)
 
     def work(tx: Tx) -> None:
-        with pytest.raises(StoreUnavailable, match="Somebody else has been writing .* too long"):
+        with pytest.raises(StoreUnavailable, match=r"Somebody else has been writing .* too long"):
             impatient.write(put(1))
 
     store.write(work)
