@@ -16,7 +16,7 @@ from ..core.policies import OnLost
 from ..core.states import Reason, State, check
 from . import rates
 from .admission import COLUMNS as COLUMNS  # noqa: PLC0414  those who read rows take them from here
-from .admission import TIMED, Door, Step, begin_waiting, priorities, put_away, starting
+from .admission import TIMED, Door, Step, Waits, begin_waiting, priorities, put_away, starting, what_waits
 from .alerts import Happening, observe
 from .planning import BATCH, LIVE_ROWS, Planner
 from .tx import Row, Tx
@@ -25,14 +25,6 @@ _ASKED_FOR = ("manual", "backfill")
 """Whoever asks for a run by name wants it however late it is: no start deadline counts."""
 ATTEMPT_LINES = 1_000_000
 """The lines of attempt n are numbered from n times this."""
-
-
-_ANYTHING = (
-    "SELECT EXISTS (SELECT 1 FROM occurrence WHERE state = 'queued') "
-    f"OR EXISTS (SELECT 1 FROM occurrence WHERE {TIMED}) "
-    "OR EXISTS (SELECT 1 FROM occurrence WHERE state = 'held')"
-)
-"""Mostly nothing waits: what is due was claimed as it was planned. One look at three small indexes says so."""
 
 
 @dataclass(slots=True)
@@ -57,10 +49,12 @@ def claim_ready(
     node knows: in each lane by priority and due time, fresh rows before those of a backlog, so that a restart delays
     nothing new. `now` is the time that is believed, `doubt_us` by how much the wall clock is ahead of it."""
     assert planner.node is not None and planner.tokens is not None
-    if not tx.value(_ANYTHING):
+    waits = what_waits(tx, capacity.slots)
+    if not any(any(found) for found in waits.values()):
         return Claimed()
     strange = ", ".join(str(job) for job in sorted(unknown))
     step = _ClaimStep(tx, planner, capacity, now, f" AND job NOT IN ({strange})" if strange else "", doubt_us)
+    step.look_at(waits)
     rows = step.let_in(ahead_us)
     for lane, free in capacity.slots.items():
         if free > 0:
@@ -84,11 +78,21 @@ class _ClaimStep:
         self.door = Door(tx, planner, now, doubt_us)
         self.result = Claimed()
         self.missed: list[Happening] = []
-        self.priorities = {lane: priorities(tx, lane) for lane in capacity.slots}
+        self.waits: dict[str, Waits] = {}
+        self.priorities: dict[str, list[int]] = {}
+
+    def look_at(self, waits: dict[str, Waits]) -> None:
+        """Look only where something waits."""
+        self.waits = waits
+        self.priorities = {
+            lane: priorities(self.tx, lane) if found.timed else [] for lane, found in waits.items()
+        }
 
     def let_in(self, ahead_us: int) -> list[Row]:
         """Let in the waiting rows of schedules whose start has come; those of them that are to be claimed."""
         found = starting(self.tx, self.priorities, self.now + ahead_us)
+        if found:
+            self.waits = {lane: Waits() for lane in self.waits}  # what is let in may free or queue others
         rows = self._fit(found) if found else []
         if not rows:
             return []
@@ -127,9 +131,10 @@ class _ClaimStep:
         return rows
 
     def _fresh(self, lane: str, ahead_us: int, limit: int) -> list[Row]:
-        found = _queued(self.tx, lane, 0, limit, self.skip)
+        waits = self.waits[lane]
+        found = _queued(self.tx, lane, 0, limit, self.skip) if waits.fresh else []
         others = self._timed(lane, ahead_us, limit)
-        others += self.door.pulled(lane, 0, limit, self.skip)
+        others += self.door.pulled(lane, 0, limit, self.skip) if waits.held else []
         return sorted(found + others, key=_order) if others else found
 
     def _timed(self, lane: str, ahead_us: int, limit: int) -> list[Row]:
@@ -147,8 +152,9 @@ class _ClaimStep:
         return rows
 
     def _backlog(self, lane: str, limit: int) -> list[Row]:
-        found = _queued(self.tx, lane, 1, limit, self.skip)
-        others = self.door.pulled(lane, 1, limit, self.skip)
+        waits = self.waits[lane]
+        found = _queued(self.tx, lane, 1, limit, self.skip) if waits.backlog else []
+        others = self.door.pulled(lane, 1, limit, self.skip) if waits.held else []
         return sorted(found + others, key=lambda row: int(row[18])) if others else found
 
     def _fit(self, rows: list[Row]) -> list[Row]:

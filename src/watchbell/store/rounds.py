@@ -22,14 +22,16 @@ def plan_round(tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us:
     """Apply the changes whose instant has come, then plan what is due, at most one batch of schedules. No version plans
     beyond the instant at which an edit takes its place."""
     raised = 0
-    for schedule, why in pending.owed_pauses(tx, now):
-        raised += _pause(tx, planner, schedule, why, now)
     barred: dict[int, int] = {}
-    for schedule, at in pending.edits_until(tx, now + ahead_us).items():
-        if at > now:
-            barred[schedule] = at
-        else:
-            _apply(tx, planner, schedule, now)
+    first = pending.next_at(tx)
+    if first is not None and first <= now + ahead_us:
+        for schedule, why in pending.owed_pauses(tx, now):
+            raised += _pause(tx, planner, schedule, why, now)
+        for schedule, at in pending.edits_until(tx, now + ahead_us).items():
+            if at > now:
+                barred[schedule] = at
+            else:
+                _apply(tx, planner, schedule, now)
     planned = planning.plan_due(tx, planner, capacity, now, ahead_us, barred)
     planned.alerts += raised
     return planned
@@ -37,8 +39,10 @@ def plan_round(tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us:
 
 def next_due(tx: Tx) -> int | None:
     """The earliest instant at which a cursor comes due or a change is to be applied."""
-    found = [at for at in (planning.next_due(tx), pending.next_at(tx)) if at is not None]
-    return min(found, default=None)
+    row = tx.row(
+        "SELECT (SELECT min(next_due) FROM cursor WHERE next_due IS NOT NULL), (SELECT min(at) FROM pending_change)"
+    )
+    return min((int(at) for at in row or () if at is not None), default=None)
 
 
 def _apply(tx: Tx, planner: Planner, schedule: int, now: int) -> None:
