@@ -293,7 +293,7 @@ class Bell:
 
     def _begin(self) -> None:
         if self.trusted():
-            unfit, strange = self._starter.begin()
+            unfit, strange = self._starter.begin(self.trusted)
             self._unwritten += unfit
             self._returned += strange
             if unfit or strange:

@@ -60,6 +60,13 @@ class Desk:
                     out.append(claim)
         return out
 
+    def put_back(self, claims: Iterable[Claim]) -> None:
+        """These were not given to an executor after all: they are ready again."""
+        with self._lock:
+            for claim in claims:
+                if claim.run in self._claims:
+                    heapq.heappush(self._ready, (claim.start_at, claim.run))
+
     def next_start(self) -> int | None:
         """When the next ready claim begins."""
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..core.claim import Claim
@@ -22,15 +22,23 @@ class Starter:
     def __init__(self, house: House) -> None:
         self._house = house
 
-    def begin(self) -> tuple[list[Ended], list[Claim]]:
+    def begin(self, trusted: Callable[[], bool]) -> tuple[list[Ended], list[Claim]]:
         """Hand over every claim whose instant has come. Returns those whose stored arguments do not fit any more, which
         have ended, and those that go back: this process has no handler for them, or their start was counted for an
-        earlier moment than this."""
+        earlier moment than this. What is known of their jobs may have to be read, which can fail or take its time:
+        nothing is handed over before it is read, nor when the node is `trusted` no more by then."""
         house = self._house
         due = house.desk.begin(house.clock.wall_us())
+        known: list[tuple[Claim, Job | None, str | None]] = []
+        try:
+            known = list(self._details(due))
+        finally:
+            if len(known) < len(due) or not trusted():
+                house.desk.put_back(due)
+                due, known = [], []
         by_lane: dict[str, list[Assignment]] = {}
         ended, strange = [], []
-        for claim, job, schedule in self._details(due):
+        for claim, job, schedule in known:
             try:
                 made = None
                 in_time = claim.begin_by is None or house.clock.wall_us() <= claim.begin_by
@@ -46,7 +54,7 @@ class Starter:
         for lane, assignments in by_lane.items():
             house.executors[lane].start(assignments)
         if house.hooks.wanted("run.started"):
-            for claim, job, _ in self._details(due):
+            for claim, job, _ in known:
                 name = None if job is None else job.name
                 house.hooks.tell(
                     "run.started", {"run": f"run_{claim.run}", "job": name, "due_at": claim.due_at}
