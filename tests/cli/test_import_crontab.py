@@ -17,7 +17,7 @@ from watchbell.core.triggers.cron_trigger import Cron
 from watchbell.services import crontab_files
 from watchbell.store import listing
 from watchbell.store.listing import Sought
-from watchbell.store.schedules.catalog import trigger_of
+from watchbell.store.schedules.trigger_texts import trigger_of
 from watchbell.store.sqlite import SqliteStore
 
 BERLIN = "--tz", "Europe/Berlin"

@@ -15,6 +15,7 @@ from watchbell.core.wallclock import ZoneData, ZoneRules, put_zone_data, rules_f
 from watchbell.store.clocks import zones
 from watchbell.store.clocks.zone_version import zone_data_version
 from watchbell.store.schedules import catalog
+from watchbell.store.schedules.trigger_texts import trigger_of
 
 Begin = Callable[..., Story]
 ZONE = "Europe/Berlin"
@@ -34,7 +35,7 @@ def without_summer(year: int = 2027) -> ZoneRules:
 def install(version: str | None, there: ZoneRules | None = None) -> None:
     """This machine's zone data from here on, as a process meets them that starts with them."""
     put_zone_data(ZoneData(version, {} if there is None else {ZONE: there}))
-    for cache in (catalog.trigger_of, catalog.policies_of):
+    for cache in (trigger_of, catalog.policies_of):
         cache.cache_clear()
 
 
@@ -43,7 +44,7 @@ def own_data() -> Iterator[None]:
     install("2026a")
     yield
     put_zone_data(None)
-    catalog.trigger_of.cache_clear()
+    trigger_of.cache_clear()
 
 
 def declare(bell: Watchbell) -> None:

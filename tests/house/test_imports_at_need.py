@@ -63,3 +63,9 @@ def test_no_room_of_a_kind_takes_the_name_of_what_makes_one() -> None:
     text = "from watchbell.core import triggers\nfor room in rooms: __import__('watchbell.core.triggers.' + room)\n"
     names = "assert all(callable(getattr(triggers, n)) for n in ('cron', 'calendar', 'rrule', 'any_of'))"
     read_by(f"rooms = {sorted(KINDS)!r}\n{text}{names}")
+
+
+def test_the_status_reads_no_kind_of_rule_and_no_policies() -> None:
+    read = read_by("import watchbell.cli.status")
+    assert kinds_of(read) == set()
+    assert {"watchbell.core.policies", "watchbell.core.definition", "watchbell.store.planning"} & read == set()

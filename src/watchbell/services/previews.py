@@ -25,7 +25,8 @@ from ..core.wallclock import zone_info
 from ..errors import BadInput, BadTrigger, NotFound, WatchbellError
 from ..store import listing
 from ..store.base import Store
-from ..store.schedules.catalog import policies_of, spread_in, trigger_of
+from ..store.schedules.catalog import policies_of, spread_in
+from ..store.schedules.trigger_texts import trigger_of
 from .moments import UTC, due, utc
 
 MOST = 10_000
@@ -120,9 +121,7 @@ def of_rule(trigger: Trigger, *, after: int, count: int, tz: str | None = None) 
     return replace(_look(bound, zone, after, count), trigger=bound.to_text())
 
 
-def of_schedule(
-    store: Store, name: str, *, after: int, count: int, tz: str | None = None
-) -> Preview | None:
+def of_schedule(store: Store, name: str, *, after: int, count: int, tz: str | None = None) -> Preview | None:
     """The next `count` instants of a schedule behind `after`; None if there is no schedule of that name."""
     row = store.read(lambda tx: listing.schedule_by_name(tx, name))
     if row is None:

@@ -10,7 +10,7 @@ from ..core.instants import human_age, human_duration
 from ..core.rates import held_by_rate
 from ..core.states import LIVE, State
 from ..store.ledger import Details, Entry, SpanEntry
-from ..store.schedules.catalog import trigger_of
+from ..store.schedules.trigger_texts import trigger_of
 from ..store.tx import Row, Tx
 from .moments import UTC, ago, due, many, moment, utc
 

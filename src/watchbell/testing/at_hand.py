@@ -16,7 +16,7 @@ from ..core.instants import from_datetime, human_duration, parse_duration, parse
 from ..errors import BadInput, Conflict, NotFound
 from ..services.schedule_views import unknown_schedule
 from ..store import listing
-from ..store.schedules.catalog import trigger_of
+from ..store.schedules.trigger_texts import trigger_of
 from ..store.tx import Tx
 from .stepnode import StepNode
 

@@ -14,9 +14,10 @@ from ...core.triggers import Trigger
 from ...core.wallclock import rules_from_json, same_from, zone_rules
 from ...errors import BadZone
 from ..journal import record
-from ..schedules.catalog import Catalog, policies_of, trigger_of
+from ..schedules.catalog import Catalog, policies_of
 from ..schedules.pauses import Doer
 from ..schedules.standing import bring_up_to
+from ..schedules.trigger_texts import trigger_of
 from ..schedules.versions import Content, put_in_force
 from ..tx import Tx
 from .zone_version import zone_data_version

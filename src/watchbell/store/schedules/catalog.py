@@ -14,11 +14,10 @@ from functools import lru_cache
 from ...core.definition import Definition, Job
 from ...core.policies import Policies, options_from_json, policies_from_json
 from ...core.spread import Spread, spread_of
-from ...core.triggers import Trigger, trigger_from_json
+from ...core.triggers import Trigger
 from ..clocks.zones import planned_with
 from ..tx import Row, Tx
-
-CACHE_SIZE = 65_536
+from .trigger_texts import CACHE_SIZE, trigger_of
 
 DEFINITIONS = (
     "SELECT v.schedule, v.version, v.job, v.trigger, v.policies, v.args, s.workspace, s.name, s.tags, v.zones "
@@ -44,12 +43,6 @@ def job_from_row(row: Row) -> Job:
         app=row[10],
         ended_at=row[11],
     )
-
-
-@lru_cache(maxsize=CACHE_SIZE)
-def trigger_of(text: str) -> Trigger:
-    """The trigger written as this JSON text; shared by all schedules with the same rule."""
-    return trigger_from_json(json.loads(text))
 
 
 @lru_cache(maxsize=4096)

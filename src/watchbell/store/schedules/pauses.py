@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ...core.triggers import Interval
 from ..clocks.zones import planned_with
 from ..tx import Tx
-from .catalog import policies_of, trigger_of
+from .catalog import policies_of
+from .trigger_texts import trigger_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from ...core.instants import to_text
 from ...core.policies import to_json
 from ..journal import record
 from ..tx import Tx
-from .catalog import Catalog, policies_of, trigger_of
+from .catalog import Catalog, policies_of
 from .pauses import Doer, account_for_pause
+from .trigger_texts import trigger_of
 from .versions import Content, first_due, put_in_force
 
 BATCH = 500

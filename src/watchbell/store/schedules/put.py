@@ -23,9 +23,10 @@ from ..journal import record
 from ..revision import raise_catalog
 from ..tx import Tx
 from . import pending
-from .catalog import JOB_COLUMNS, Catalog, job_from_row, trigger_of
+from .catalog import JOB_COLUMNS, Catalog, job_from_row
 from .pauses import Doer, open_pause, stand
 from .standing import bring_up_to, drop_waiting, go_on, remove, stand_still
+from .trigger_texts import trigger_of
 from .versions import Content, first_due, put_in_force, under, write_version, zone_for
 
 __all__ = [

@@ -19,8 +19,9 @@ from ..journal import record
 from ..revision import raise_catalog
 from ..tx import Tx
 from . import pending
-from .catalog import Catalog, trigger_of
+from .catalog import Catalog
 from .pauses import Doer, account_for_pause, open_pause, stand
+from .trigger_texts import trigger_of
 from .versions import counts_from_its_end, next_of
 
 _IS_LIVE = f"state IN ({sql_list(LIVE)})"

@@ -16,8 +16,9 @@ from ...core.policies import Policies, to_json
 from ...core.triggers import Interval, Trigger
 from ..clocks.zones import asked_by, other_rules, planned_with, rules_for
 from ..tx import Tx
-from .catalog import policies_of, trigger_of
+from .catalog import policies_of
 from .pauses import Doer, stand
+from .trigger_texts import trigger_of
 
 
 @dataclass(frozen=True, slots=True)
