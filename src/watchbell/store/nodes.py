@@ -139,12 +139,13 @@ def others_up(tx: Tx, node: int) -> list[Other]:
 
 
 def is_attended(tx: Tx, node: int, now: int) -> bool:
-    """Whether another engine than this one acts, as far as the leases say."""
+    """Whether another engine than this one acts, as far as the leases say. One that was renewed in the future, as the
+    clock shows it now, says nothing."""
     return (
         tx.value(
             "SELECT 1 FROM node WHERE state IN ('up', 'draining') AND labels NOT LIKE '%exec:%' AND engine_epoch > 0 "
-            "AND id <> ? AND lease_until >= ? LIMIT 1",
-            (node, now),
+            "AND id <> ? AND lease_until >= ? AND heartbeat_at <= ? LIMIT 1",
+            (node, now, now + LEASE_US),
         )
         is not None
     )
