@@ -68,4 +68,8 @@ def test_no_room_of_a_kind_takes_the_name_of_what_makes_one() -> None:
 def test_the_status_reads_no_kind_of_rule_and_no_policies() -> None:
     read = read_by("import watchbell.cli.status")
     assert kinds_of(read) == set()
-    assert {"watchbell.core.policies", "watchbell.core.definition", "watchbell.store.planning"} & read == set()
+    assert {
+        "watchbell.core.policies",
+        "watchbell.core.definition",
+        "watchbell.store.planning",
+    } & read == set()
