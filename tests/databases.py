@@ -5,7 +5,8 @@ A folder whose tests are to be carried out so says in its `conftest.py`:
     from tests.databases import lane, pytest_generate_tests
 
 and its tests ask for their databases here. What is SQLite's own (its file, its lock) is marked `sqlite` and carried out
-once, as is what asks for PostgreSQL by itself (tests/postgres/fixtures.py). Without a server those on PostgreSQL are skipped, with the reason (tests/postgres).
+once, as is what is PostgreSQL's own (it is in a file test_postgres…, or asks for a server by itself). Without a server
+those on PostgreSQL are skipped, with the reason (tests/postgres).
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def holds_for(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Both, but for what is one database's own."""
-    own = "postgres" in metafunc.fixturenames or metafunc.definition.get_closest_marker("sqlite")
+    of_postgres = "postgres" in metafunc.fixturenames or ".test_postgres" in metafunc.module.__name__
+    own = of_postgres or metafunc.definition.get_closest_marker("sqlite") is not None
     if "lane" in metafunc.fixturenames and not own:
         metafunc.parametrize("lane", BOTH, indirect=True, scope="function")
 

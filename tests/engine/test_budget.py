@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
+from tests import databases
 from tests.engine.story import Story
 from tests.engine.test_declare import Statements
 from watchbell import Watchbell, cron
@@ -30,6 +31,10 @@ WATCHED = """
         END LOOP;
     END $$
 """
+INDEXES = {
+    "sqlite": "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'occurrence'",
+    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'occurrence' AND indexname <> 'occurrence_pkey'",
+}
 UNWATCHED = "DROP FUNCTION note() CASCADE; DROP TABLE written"
 
 
@@ -122,9 +127,7 @@ def test_nothing_due_writes_nothing_but_the_lease(story: Begin) -> None:
 
 def test_no_index_holds_what_has_ended_but_the_identity_and_the_pages(story: Begin) -> None:
     begun = story(many(1))
-    indexes = dict(
-        begun.rows("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'occurrence'")
-    )
+    indexes = dict(begun.rows(INDEXES[databases.dialect()]))
     whole = [name for name, sql in indexes.items() if "WHERE" not in sql]
     assert whole == []
     ended = [name for name, sql in indexes.items() if "state" not in sql.partition("WHERE")[2]]

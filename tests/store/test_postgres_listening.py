@@ -1,0 +1,122 @@
+"""What processes tell each other through PostgreSQL: heard where notifications come through, and never depended on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from tests.postgres.fixtures import Bouncer
+from tests.store.test_postgres_writing import becomes_true, opened, terminate
+from watchbell.store.postgres import listening
+from watchbell.store.postgres.store import PostgresStore
+
+LISTENS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[PostgresStore]:
+    found = opened(postgres_url)
+    yield found
+    found.close()
+
+
+def test_a_poke_is_heard_by_every_other_process_that_listens(store: PostgresStore, postgres_url: str) -> None:
+    other = opened(postgres_url)
+    acted = threading.Event()
+    listener = store.listen(acted.set)
+    assert listener is not None
+    becomes_true(lambda: listener.hears)
+    acted.clear()
+    heard = listener.heard
+    other.poke()
+    assert acted.wait(30)
+    becomes_true(lambda: listener.heard == heard + 1)
+    other.close()
+
+
+def test_what_is_heard_shows_in_the_version_of_the_data(store: PostgresStore) -> None:
+    listener = store.listen(lambda: None)
+    assert listener is not None
+    becomes_true(lambda: listener.hears)
+    before = store.data_version()
+    store.poke()
+    becomes_true(lambda: store.data_version() > before)
+
+
+def test_where_nothing_can_be_heard_the_version_goes_on_by_itself(store: PostgresStore) -> None:
+    before = store.data_version()
+    becomes_true(lambda: store.data_version() >= before + 2)
+
+
+def test_a_listener_whose_connection_is_lost_listens_again_and_looks_at_once(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    acted = threading.Event()
+    listener = store.listen(acted.set)
+    assert listener is not None
+    becomes_true(lambda: listener.hears)
+    with psycopg.connect(postgres_url) as link:
+        (pid,) = link.execute(LISTENS).fetchone() or (0,)
+    acted.clear()
+    terminate(postgres_url, pid)
+    assert acted.wait(30)
+    heard = listener.heard
+    becomes_true(lambda: listener.hears and listener.heard > heard)
+
+
+def test_schemas_of_one_database_do_not_hear_each_other(store: PostgresStore, postgres_url: str) -> None:
+    glue = "&" if "?" in postgres_url else "?"
+    other = opened(f"{postgres_url}{glue}schema=bells")
+    listener = store.listen(lambda: None)
+    assert listener is not None
+    becomes_true(lambda: listener.hears)
+    heard = listener.heard
+    other.poke()
+    store.poke()
+    becomes_true(lambda: listener.heard > heard)
+    assert listener.heard == heard + 1
+    other.close()
+
+
+def test_a_listener_that_is_closed_leaves_neither_thread_nor_connection(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    store.listen(lambda: None)
+    store.close()
+    assert "watchbell-listen" not in [thread.name for thread in threading.enumerate()]
+    with psycopg.connect(postgres_url, autocommit=True) as link:
+        becomes_true(lambda: link.execute(LISTENS).fetchall() == [])
+
+
+def test_behind_a_pooler_it_is_deaf_says_so_once_and_the_version_goes_on(
+    pgbouncer: Bouncer, postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listening, "_TRIED_US", 0)
+    store = opened(pgbouncer.through(postgres_url))
+    with caplog.at_level(logging.WARNING, "watchbell.store"):
+        listener = store.listen(lambda: None)
+        assert listener is not None
+        becomes_true(lambda: caplog.messages != [])
+        before = store.data_version()
+        becomes_true(lambda: store.data_version() >= before + 3)
+    assert not listener.hears
+    assert len(caplog.messages) == 1
+    assert "name the server itself with ?listen=postgresql://" in caplog.messages[0]
+    store.close()
+
+
+def test_behind_a_pooler_it_hears_where_the_url_names_the_server_itself(
+    pgbouncer: Bouncer, postgres_url: str
+) -> None:
+    through = pgbouncer.through(postgres_url)
+    glue = "&" if "?" in through else "?"
+    store = opened(f"{through}{glue}listen={quote(postgres_url, safe='')}")
+    listener = store.listen(lambda: None)
+    assert listener is not None
+    becomes_true(lambda: listener.hears)
+    store.close()
