@@ -2,7 +2,7 @@
 
 kill9    engines on SQLite die by SIGKILL, again and again: `kill9 --cycles 300 [--seed N] [--keep DIR]`
 nodes    many engines on one PostgreSQL, under fire: `nodes --nodes 3 --minutes 20 [--database URL] [--seed N]`
-gunicorn web processes with an engine in each, under fire: `gunicorn --workers 4 --minutes 2 [--database URL] [--seed N]`
+gunicorn web workers with an engine in each, under fire: `gunicorn --workers 4 --minutes 2 [--database URL] [--seed N]`
 """
 
 from __future__ import annotations

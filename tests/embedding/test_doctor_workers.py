@@ -1,4 +1,4 @@
-"""`watchbell doctor --workers N`: real web processes, one of them killed, every probe run once; nothing of it stays."""
+"""`watchbell doctor --workers N`: real web workers, one of them killed, every probe run once; nothing of it stays."""
 
 from __future__ import annotations
 

@@ -7,24 +7,31 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 from .servers import PROJECTS, Shop, wait_for
 
 
-@pytest.mark.parametrize(
-    "how",
-    [("-w", "3"), ("-w", "3", "-k", "gthread", "--threads", "2", "--preload")],
-    ids=["sync", "gthread-preload"],
-)
-def test_S0_3_of_n_web_processes_one_rings_and_another_takes_over_without_any_request(
-    shop: Shop, how: tuple[str, ...]
-) -> None:
-    master = shop.gunicorn("flask_shop:app", *how)
+def test_S0_3_of_n_web_workers_one_rings_and_another_takes_over_without_any_request(shop: Shop) -> None:
+    master = shop.gunicorn("flask_shop:app", "-w", "3", "-k", "gthread", "--threads", "2")
     acting = shop.wait_for_one_engine(others=2)
     assert acting != master.pid
     os.kill(acting, signal.SIGKILL)
     shop.wait_for_one_engine(others=2, but=acting)
+    shop.nothing_ran_twice()
+
+
+def test_S3_6_on_postgresql_all_of_them_share_the_work_and_go_on_without_the_one_that_died(
+    shop: Shop, postgres_url: str
+) -> None:
+    shop.gunicorn("flask_shop:app", "-w", "2", "--preload", SHOP_DATABASE=postgres_url)
+    shop.wait_until_served()
+
+    def processes() -> set[int]:
+        return {int(pid) for _, pid, _ in shop.said()}
+
+    wait_for(lambda: len(processes()) == 2, shop.log)
+    killed = processes().pop()
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: len(processes() - {killed}) == 2, shop.log)
     shop.nothing_ran_twice()
 
 
@@ -88,16 +95,22 @@ def test_under_a_server_nobody_has_heard_of_the_first_request_begins_it(shop: Sh
     shop.wait_for_one_engine(others=0)
 
 
+SLOW = """
+import os, threading
+from flask_shop import app, bell, say
+
+@bell.schedule("every 300ms")
+@bell.job
+def slow():
+    say(f"- {os.getpid()} begun")
+    threading.Event().wait(0.9)
+    say(f"- {os.getpid()} finished")
+"""
+
+
 def test_S0_5_what_runs_when_a_web_process_is_asked_to_end_may_finish(shop: Shop) -> None:
-    module = shop.folder / "slow_shop.py"
-    module.write_text(
-        (PROJECTS / "flask_shop.py").read_text()
-        + "\n\n@bell.schedule('every 300ms', run_at_start=True)\n@bell.job\ndef slow() -> None:\n"
-        "    say(f'- {os.getpid()} begun')\n    bell._clock.wait(__import__('threading').Event(), 900_000)\n"
-        "    say(f'- {os.getpid()} finished')\n"
-    )
-    module.write_text(module.read_text().replace(", run_at_start=True", ""))
-    master = shop.gunicorn("slow_shop:app", "-w", "1", PYTHONPATH=str(shop.folder))
+    (shop.folder / "slow_shop.py").write_text(SLOW)
+    master = shop.gunicorn("slow_shop:app", "-w", "1", PYTHONPATH=f"{shop.folder}:{PROJECTS}")
 
     def words(word: str) -> int:
         return [said for *_, said in shop.said()].count(word)

@@ -32,7 +32,7 @@ LEAST_S, LONGEST_S = 0.5, 4.0
 def main(arguments: list[str]) -> int:
     """Everything the command line says."""
     parser = argparse.ArgumentParser(prog="torture gunicorn", description=__doc__)
-    parser.add_argument("--workers", type=int, default=4, dest="count", help="web processes")
+    parser.add_argument("--workers", type=int, default=4, dest="count", help="web workers")
     parser.add_argument("--minutes", type=float, default=2.0, help="how long it is under fire")
     parser.add_argument("--database", default=None, help="a URL; else a new file of SQLite")
     parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same jobs and acts")

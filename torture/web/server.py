@@ -21,7 +21,7 @@ WAYS: tuple[tuple[str, ...], ...] = (
     ("-k", "gthread", "--threads", "4", "--preload"),
 )
 ACTS = ("kill", "kill", "kill", "end", "end", "reload", "power cut", "orphans", "restart")
-"""kill: SIGKILL to one web process; end: SIGTERM to one; reload: SIGHUP to the master; power cut: SIGKILL to all of them at
+"""kill: SIGKILL to one web worker; end: SIGTERM to one; reload: SIGHUP to the master; power cut: SIGKILL to all of them at
 once; orphans: SIGKILL to the master alone; restart: SIGTERM to the master, and another way of serving."""
 
 

@@ -1,4 +1,4 @@
-"""`watchbell doctor --workers 4`: real web processes with an engine in each, probes that fall due, one process killed, and
+"""`watchbell doctor --workers 4`: real web workers with an engine in each, probes that fall due, one process killed, and
 what became of every probe.
 
 Nothing of the user's runs: on SQLite it happens in a folder of its own beside the database, so on the same disk with the
@@ -33,7 +33,7 @@ from . import Watchbell
 
 FOLDER, URL = "PROVING_FOLDER", "PROVING_URL"
 PROBES = 12
-APART_US = 400_000
+APART_US = 300_000
 PATIENCE_US = 60_000_000
 _LOOK_US = 20_000
 
@@ -91,7 +91,7 @@ class Proof:
             else f"{wrong} of {len(self.probes)} did not run once"
         )
         return (
-            f"{self.asked} web processes ({self.server}); process {self.killed} was killed and replaced, which makes "
+            f"{self.asked} web workers ({self.server}); process {self.killed} was killed and replaced, which makes "
             f"{len(self.began)} in all; {end}; the audit says {figures}."
         )
 
@@ -101,7 +101,7 @@ class Proof:
             "ok": self.ok,
             "sentence": self.sentence,
             "server": self.server,
-            "web_processes": self.asked,
+            "web_workers": self.asked,
             "began": list(self.began),
             "killed": self.killed,
             "probes": [probe.to_json() for probe in self.probes],
@@ -270,13 +270,13 @@ def _server(folder: Path, count: int) -> tuple[str, list[str]]:
         return f"gunicorn {version('gunicorn')}", [sys.executable, "-m", *words]
     if not hasattr(os, "fork"):
         raise BadConfiguration(
-            "This system cannot fork, and gunicorn does not run on it: there are no such web processes."
+            "This system cannot fork, and gunicorn does not run on it: there are no such web workers."
         )
     code = f"from {__name__} import serve_forked; serve_forked({count})"
     return "forked processes", [sys.executable, "-c", code]
 
 
-# --- in the web processes ---------------------------------------------------------------------------------------------
+# --- in the web workers ---------------------------------------------------------------------------------------------
 
 
 def application_bell(url: str, folder: Path, revision: int = 1) -> Watchbell:

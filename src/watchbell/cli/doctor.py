@@ -34,7 +34,7 @@ BROKEN = 1
     "web",
     type=int,
     metavar="N",
-    help="Instead: prove it with N real web processes, one of which is killed.",
+    help="Instead: prove it with N real web workers, one of which is killed.",
 )
 @click.pass_obj
 def doctor(setup: Setup, fix: bool, yes: bool, quick: bool, code: str | None, web: int | None) -> int:

@@ -25,21 +25,19 @@ class WatchbellConfig(AppConfig):
 
         bell = project.the_bell()
         autodiscover_modules("jobs")
-        if aliases := _backends():
-            from .tasks import declare
-
-            declare(aliases)
+        if _runs_tasks():
+            autodiscover_modules("tasks")
         if project.enabled() and project.may_serve():
             request_started.connect(_asked, dispatch_uid="watchbell")
             bell._embedding.arm()
 
 
-def _backends() -> list[str]:
-    """The backends of django.tasks that are ours."""
+def _runs_tasks() -> bool:
+    """Whether a backend of django.tasks is ours: then its functions are declared, before anybody has enqueued one."""
     from django.conf import settings
 
     given = getattr(settings, "TASKS", None) or {}
-    return [alias for alias, params in given.items() if params.get("BACKEND") == BACKEND]
+    return any(params.get("BACKEND") == BACKEND for params in given.values())
 
 
 def _asked(**_: Any) -> None:

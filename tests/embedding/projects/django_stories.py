@@ -111,7 +111,7 @@ def a_task_runs_and_gives_its_value() -> None:
 def an_async_task_has_its_queue_and_its_priority() -> None:
     result = ended(asyncio.run(tasks.greet.aenqueue(name="alice")))
     assert result.return_value == "hello alice"
-    found = runs_of("tasks:mail")[0].entry
+    found = runs_of("django_shop.orders.tasks.greet")[0].entry
     assert (found.priority, result.task.queue_name, result.task.priority) == (-10, "mail", 10)
 
 

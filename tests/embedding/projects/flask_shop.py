@@ -9,7 +9,9 @@ from flask import Flask, current_app
 from watchbell import Run, Watchbell
 
 app = Flask(__name__)
-app.config["WATCHBELL_DATABASE_URL"] = f"sqlite:///{os.environ['SHOP_FOLDER']}/bell.db"
+app.config["WATCHBELL_DATABASE_URL"] = (
+    os.environ.get("SHOP_DATABASE") or f"sqlite:///{os.environ['SHOP_FOLDER']}/bell.db"
+)
 app.config["WATCHBELL_SHUTDOWN_GRACE"] = "3s"
 bell = Watchbell(app)
 
