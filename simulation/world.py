@@ -16,6 +16,7 @@ from watchbell.core.policies import OnLost, Retry
 from watchbell.errors import WatchbellError
 from watchbell.executors.context import current_run
 from watchbell.services import clock
+from watchbell.store.sqlite.tx import SqliteTx
 from watchbell.store.tx import Tx
 from watchbell.testing import Lasting
 
@@ -181,6 +182,7 @@ class World:
             self.gone.append(Gone(*row))
             self.changes.append((row[0], row[1], None, row[2], 0))
 
+        assert isinstance(tx, SqliteTx)
         tx._conn.create_scalar_function("sim_heard", heard, 4)
         tx._conn.create_scalar_function("sim_gone", gone, 6)
         for sql in _WATCH:

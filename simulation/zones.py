@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from watchbell.core.wallclock import ZoneData, ZoneRules, put_zone_data, rules_from_json, zone_rules
-from watchbell.store.schedules import catalog
+from watchbell.store.schedules import catalog, trigger_texts
 
 FIRST = "2026a"
 CHANGED = ("Europe/Berlin", "America/New_York", "Africa/Cairo")
@@ -28,7 +28,7 @@ def other_zone_data(number: int, now: int) -> None:
 
 def _put(data: ZoneData | None) -> None:
     put_zone_data(data)
-    for cache in (catalog.trigger_of, catalog.policies_of):
+    for cache in (trigger_texts.trigger_of, catalog.policies_of):
         cache.cache_clear()
 
 

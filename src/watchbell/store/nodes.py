@@ -130,7 +130,12 @@ def all_up(tx: Tx) -> list[Other]:
         "SELECT id, pid, boot_id, heartbeat_at, lease_until, labels, name, process, boot_us FROM node "
         "WHERE state IN ('up', 'draining')"
     )
-    return [Other(*row[:5], _exec_started(json.loads(row[5])), *row[6:]) for row in rows]
+    found = []
+    for row in rows:
+        values = [*row]
+        values[5] = _exec_started(json.loads(row[5]))
+        found.append(Other(*values))
+    return found
 
 
 def others_up(tx: Tx, node: int) -> list[Other]:
