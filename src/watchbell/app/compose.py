@@ -68,7 +68,7 @@ def node(parts: Parts) -> Node:
     """A node with real executors, alerter and sources."""
     made = house(parts)
     draw = random.Random(os.urandom(8)).random
-    alerter = Alerter(parts.store, parts.clock, draw, SENDERS, made.fence)
+    alerter = Alerter(parts.store, made.clock, draw, SENDERS, made.fence)
     plan = Plan(
         executors=_executors,
         startup_delay_us=parts.engine.startup_delay_us,

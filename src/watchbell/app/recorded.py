@@ -55,10 +55,12 @@ def exec_command(url: str, command: Sequence[str], name: str | None = None) -> i
     The prefix keeps it apart from the jobs of schedules and applications, whose commands it must not change."""
     if not command:
         raise BadInput("There is no command to carry out; write `watchbell exec -- CMD ARG…`.")
-    clock = SystemClock()
+    clock: Clock = SystemClock()
     store = open_store(url, clock.wall_us())
     try:
-        return _Recorded(store, clock).carry_out(tuple(command), f"exec:{name or Path(command[0]).name}")
+        return _Recorded(store, store.clock(clock)).carry_out(
+            tuple(command), f"exec:{name or Path(command[0]).name}"
+        )
     finally:
         store.close()
 

@@ -13,6 +13,7 @@ import click
 from .. import config
 from ..services import database as files
 from ..services.backup import backup as back_up
+from ..services.dump_restored import dump_restored
 from ..services.restore import migrate_back
 from ..services.restore import restore as put_back
 from .lazy import Group
@@ -23,6 +24,7 @@ _HERE = "watchbell.cli.database"
 TABLE = {
     "migrate": (f"{_HERE}:migrate", "Bring the schema up to this version, or --back to the one before."),
     "check": (f"{_HERE}:check", "Whether the file is sound."),
+    "restored": (f"{_HERE}:restored", "Say that a dump was put back on a PostgreSQL server."),
 }
 
 
@@ -104,7 +106,23 @@ def migrate(setup: Setup, back: bool) -> None:
         say(
             f"{done.database} was brought from schema {done.before} to {done.after}: {', '.join(done.applied)}."
         )
-        say(f"What was there before is {done.kept}.")
+        if done.kept is not None:
+            say(f"What was there before is {done.kept}.")
+
+
+@click.command(cls=Read)
+@click.pass_obj
+def restored(setup: Setup) -> None:
+    """Say that a dump of the PostgreSQL database was put back, before a node starts.
+
+    What fell due after the dump was made may have run: it is recorded as `missed: restored`, and does not run again.
+    """
+    with setup.store() as store:
+        done = dump_restored(store, now=setup.now)
+    if setup.json:
+        emit_json(done.to_json())
+    else:
+        say(done.sentence)
 
 
 @click.command(cls=Read)

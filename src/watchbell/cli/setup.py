@@ -32,7 +32,7 @@ class Setup:
 
     @property
     def now(self) -> int:
-        """The wall clock, microseconds UTC."""
+        """The wall clock, microseconds UTC; once a store is open, the one by which its occurrences come due."""
         return self.clock.wall_us()
 
     @property
@@ -83,10 +83,12 @@ class Setup:
         url = self.url_for_writing() if create else self.url
         if not create:
             database.must_exist(url)
-        store = database.open_database(url, self.now, create=create)
+        store, own = database.open_database(url, self.now, create=create), self.clock
+        self.clock = store.clock(own)
         try:
             yield store
         finally:
+            self.clock = own
             store.close()
 
 

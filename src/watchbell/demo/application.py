@@ -15,7 +15,7 @@ import httpx2
 
 from .. import Declared, Run, Watchbell, cron, every, retry
 from ..clock import SystemClock
-from ..services.database import open_database
+from ..store.sqlite.open import open_store
 from .place import SITE_VARIABLE, VARIABLE, Place
 from .shop import Shop, integrity
 
@@ -83,7 +83,7 @@ def export_orders(run: Run) -> str:
 def back_up(database: str, folder: str, run: Run) -> str:
     """Copy the ledger while it is in use, and check the copy."""
     target = Path(folder) / f"watchbell-{run.due_at:%Y%m%dT%H%M%S}.db"
-    store = open_database(database, SystemClock().wall_us(), create=False)
+    store = open_store(database, SystemClock().wall_us(), create=False)
     try:
         store.backup(target, lambda done, of: run.progress(done, of, "pages"))
     finally:

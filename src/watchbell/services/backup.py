@@ -15,6 +15,7 @@ from ..store.sqlite.migrate import check
 from ..store.sqlite.open import parse_url
 from ..store.sqlite.restoring import newest_at
 from ..store.sqlite.unfinished import sweep
+from .database import refuse_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class BackedUp:
 
 def file_of(url: str) -> Path:
     """The file of the database that is meant. StoreUnavailable if it is not there, BadInput for one in memory."""
+    refuse_server(
+        url,
+        "pg_dump makes a backup of it while nodes run; whoever puts one back with pg_restore says so with `watchbell "
+        "database restored` before a node starts.",
+    )
     path = parse_url(url)
     if path is None:
         raise BadInput("A database in memory has no file, so that it can be neither backed up nor restored.")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreUnavailable
+from ..errors import BadInput, StoreUnavailable
+from ..store.base import Store as Store  # noqa: PLC0414  those in front take it from here
+from ..store.open import is_postgres, open_store, where_of
 from ..store.sqlite import SqliteStore, refuse_network_file_system, soundness
 from ..store.sqlite.migrate import check, kept_copy, migrate, newest
-from ..store.sqlite.open import open_store, parse_url
+from ..store.sqlite.open import parse_url
 
-Store = SqliteStore
 VARIABLE = "WATCHBELL_DATABASE_URL"
 FILE = "watchbell.db"
 IN_MEMORY = "in memory"
@@ -70,15 +71,25 @@ def choose(given: str | None, environment: Mapping[str, str], folder: Path, stat
 
 
 def shown(url: str) -> str:
-    """The database as it is printed: the absolute path of its file."""
+    """The database as it is printed: the absolute path of its file, or the server's URL without its password."""
+    if is_postgres(url):
+        return where_of(url)
     path = parse_url(url)
     return IN_MEMORY if path is None else str(path.absolute())
 
 
 def exists(url: str) -> bool:
-    """Whether there is a file behind the URL."""
+    """Whether there is a file behind the URL; what a server has is known once it was asked."""
+    if is_postgres(url):
+        return True
     path = parse_url(url)
     return path is not None and path.exists()
+
+
+def refuse_server(url: str, what: str) -> None:
+    """Raise BadInput for a database on a server, which has no file: `what` says what to do instead."""
+    if is_postgres(url):
+        raise BadInput(f"{where_of(url)} is on a server and has no file of its own: {what}")
 
 
 def must_exist(url: str) -> None:
@@ -108,6 +119,8 @@ def open_database(url: str, now: int, *, create: bool = True) -> Store:
 
 def migrate_database(url: str, now: int) -> Migrated:
     """Bring the schema up to what this watchbell knows; creates the database if it is missing."""
+    if is_postgres(url):
+        return _migrate_server(url, now)
     path = parse_url(url)
     if path is not None and path.exists() and not path.is_dir():
         path = path.absolute()
@@ -120,14 +133,27 @@ def migrate_database(url: str, now: int) -> Migrated:
             return Migrated(shown(url), before, newest(), applied, kept)
         finally:
             store.close()
-    store = open_store(url, now)
-    store.close()
+    open_store(url, now).close()
     return Migrated(shown(url), 0, newest(), ("created",))
+
+
+def _migrate_server(url: str, now: int) -> Migrated:
+    from ..store.postgres.migrate import check, migrate, newest
+    from ..store.postgres.open import unopened
+
+    store = unopened(url)
+    try:
+        before = check(store)
+        applied = tuple(migrate(store, now))
+        return Migrated(store.where, before, newest(), applied if before else ("created",))
+    finally:
+        store.close()
 
 
 def check_database(url: str, *, quick: bool = False) -> Sound:
     """Check the file behind `url`, which may be in use: its structure (`quick`), or the whole of it. StoreCorrupt says
     what is damaged and what to do."""
+    refuse_server(url, "its soundness is the server's to check, such as with pg_amcheck.")
     path = parse_url(url)
     store = SqliteStore(None if path is None else path.absolute())
     try:

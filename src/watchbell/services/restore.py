@@ -18,6 +18,7 @@ from ..store.sqlite.open import parse_url
 from ..store.sqlite.replacing import put_aside, put_back
 from ..store.sqlite.soundness import check_copy
 from .backup import stamp
+from .database import refuse_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ def migrate_back(url: str, *, now: int) -> Restored:
 
 
 def _place(url: str) -> Path:
+    refuse_server(
+        url,
+        "stop every node, put a dump back with pg_restore, then `watchbell database restored` says so to watchbell, so "
+        "that nothing which ran since runs again.",
+    )
     path = parse_url(url)
     if path is None:
         raise BadInput("A database in memory has no file, so that it can be neither backed up nor restored.")

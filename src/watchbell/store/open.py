@@ -14,6 +14,15 @@ def is_postgres(url: str) -> bool:
     return url.startswith(POSTGRES)
 
 
+def where_of(url: str) -> str:
+    """A database on a server by its name for people, without its password. Raises BadConfiguration."""
+    from .postgres.open import unopened
+
+    store = unopened(url)
+    store.close()
+    return store.where
+
+
 def open_store(
     url: str, now: int, *, create: bool = True, breathe: Callable[[], None] | None = None
 ) -> Store:

@@ -59,7 +59,6 @@ class StepNode:
         store = bell._open()
         self.house: House = house(bell._parts(store))
         self.house.draw, self.house.randomness = draw, randomness
-        self.house.clock, self.house.skew_us = self.clock, lambda: None
         self.house.process = f"step:{next(_numbers)}"
         self.house.process_ended = lambda _pid, process: process in _ended
         info = NodeInfo(

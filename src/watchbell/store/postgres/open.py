@@ -13,23 +13,15 @@ if TYPE_CHECKING:
 def open_store(url: str, now: int, *, create: bool = True) -> PostgresStore:
     """Open the database behind `url`, make watchbell's schema in it if it is missing and `create`, and bring it up.
     Raises BadConfiguration, StoreError."""
-    try:
-        from .address import parse_url
-    except ImportError as error:
-        raise BadConfiguration(
-            "A database on PostgreSQL needs psycopg, which is not installed here: `pip install 'watchbell[postgres]'`."
-        ) from error
+    store = unopened(url)
     from .migrate import check, migrate
     from .settings import refuse_unsafe
-    from .store import PostgresStore as Made
 
-    address = parse_url(url)
-    store = Made(address)
     try:
         refuse_unsafe(store)
         if not create and check(store) == 0:
             raise StoreUnavailable(
-                f"There is no watchbell in {address.where} yet; `watchbell serve` makes its tables."
+                f"There is no watchbell in {store.where} yet; `watchbell serve` makes its tables."
             )
         migrate(store, now)
         store.write(lambda tx: tx.value("SELECT 1"))  # the server's time is known from here on
@@ -37,3 +29,17 @@ def open_store(url: str, now: int, *, create: bool = True) -> PostgresStore:
         store.close()
         raise
     return store
+
+
+def unopened(url: str) -> PostgresStore:
+    """The store behind a URL, whatever is there: its server and its schema were not looked at. Raises
+    BadConfiguration."""
+    try:
+        from .address import parse_url
+    except ImportError as error:
+        raise BadConfiguration(
+            "A database on PostgreSQL needs psycopg, which is not installed here: `pip install 'watchbell[postgres]'`."
+        ) from error
+    from .store import PostgresStore as Made
+
+    return Made(parse_url(url))

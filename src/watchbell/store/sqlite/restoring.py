@@ -52,9 +52,9 @@ def newest_at(tx: Tx) -> int:
     found = [
         tx.value("SELECT max(coalesce(stopped_at, heartbeat_at)) FROM node"),
         tx.value(
-            "SELECT max(planned_at) FROM (SELECT planned_at FROM occurrence ORDER BY id DESC LIMIT 100)"
+            "SELECT max(planned_at) FROM (SELECT planned_at FROM occurrence ORDER BY id DESC LIMIT 100) newest"
         ),
-        tx.value("SELECT max(at) FROM (SELECT at FROM audit_event ORDER BY id DESC LIMIT 100)"),
+        tx.value("SELECT max(at) FROM (SELECT at FROM audit_event ORDER BY id DESC LIMIT 100) newest"),
         tx.value("SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('created_at', 'restored_at')"),
     ]
     return max((int(at) for at in found if at is not None), default=0)
