@@ -27,6 +27,8 @@ from ..setting import limits_of, set_up
 from .server import Server
 
 LEAST_S, LONGEST_S = 0.5, 4.0
+SETTLED = 0.8
+"""How often a server is left to come up first; else it is hit on its way."""
 
 
 def main(arguments: list[str]) -> int:
@@ -101,6 +103,8 @@ class Ordeal:
         errands = Errands(self._server, random.Random(self._seed + 1))
         errands.start()
         while time.monotonic() - began < seconds:
+            if self._drawn.random() < SETTLED:
+                self._server.await_service()
             time.sleep(self._drawn.uniform(LEAST_S, LONGEST_S))
             if (why := self._server.died()) is not None:
                 self._say("server", why)

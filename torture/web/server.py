@@ -8,6 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from .. import sidelog
@@ -23,6 +26,9 @@ WAYS: tuple[tuple[str, ...], ...] = (
 ACTS = ("kill", "kill", "kill", "end", "end", "reload", "power cut", "orphans", "restart")
 """kill: SIGKILL to one web worker; end: SIGTERM to one; reload: SIGHUP to the master; power cut: SIGKILL to all of them at
 once; orphans: SIGKILL to the master alone; restart: SIGTERM to the master, and another way of serving."""
+
+
+SETTLED_S = 30.0
 
 
 class Server:
@@ -90,6 +96,17 @@ class Server:
         """As a deploy does; gunicorn's exit code."""
         self._master.terminate()
         return self._master.wait(60)
+
+    def await_service(self) -> None:
+        """Until a request is answered, whatever with; not for ever, as it may have been killed."""
+        end = time.monotonic() + SETTLED_S
+        while time.monotonic() < end and self._master.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=2).close()
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.1)
 
     def died(self) -> str | None:
         """How the master ended by itself, if it did."""
