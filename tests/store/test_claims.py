@@ -103,6 +103,24 @@ def test_a_hand_back_gives_the_attempt_back_and_the_next_claim_has_another_epoch
     assert (again.epoch, again.attempt) == (2, 1)
 
 
+def test_a_hand_back_of_a_later_attempt_leaves_a_run_that_has_begun(house: House) -> None:
+    """It waits for its attempt, and is no waiting row that a newer occurrence of its schedule may stand for."""
+    house.ask(house.job(limits=(("db", 1),)))
+    (claim,) = house.claim()
+    house.store.write(
+        lambda tx: tx.run("UPDATE occurrence SET state = 'retrying', ready_at = ?, node = NULL", (T0,))
+    )
+    (second,) = house.claim()
+    assert (second.epoch, second.attempt) == (2, 2)
+    assert house.store.write(lambda tx: hand_back(tx, house.node.id, [second])) == [claim.run]
+    assert house.rows("SELECT state, node, attempt, token_hash FROM occurrence") == [
+        ("retrying", None, 1, None)
+    ]
+    assert house.rows("SELECT active FROM gate") == [(1,)]
+    (third,) = house.claim(house.nodes[1])
+    assert (third.epoch, third.attempt) == (3, 2)
+
+
 @pytest.mark.parametrize("thief", ["another node", "an older epoch", "after it has begun"])
 def test_nobody_but_the_owner_gives_a_claim_back_and_only_before_it_has_begun(
     house: House, thief: str

@@ -306,10 +306,13 @@ def claim_of(tx: Tx, planner: Planner, row: Row) -> Claim:
 
 
 def hand_back(tx: Tx, node: int, claims: Sequence[Claim]) -> list[int]:
-    """Give back claims whose user code has not begun and never will; only their owner may ask."""
+    """Give back claims whose user code has not begun and never will; only their owner may ask. A run that has begun before
+    waits for its next attempt again: it is no row any more that may be coalesced, skipped or missed."""
     check(State.CLAIMED, State.QUEUED)
+    check(State.CLAIMED, State.RETRYING)
     rows = tx.many_returning(
-        "UPDATE occurrence SET state = 'queued', node = NULL, token_hash = NULL, claimed_at = NULL, "
+        "UPDATE occurrence SET state = CASE WHEN attempt > 1 THEN 'retrying' ELSE 'queued' END, "
+        "ready_at = CASE WHEN attempt > 1 THEN claimed_at END, node = NULL, token_hash = NULL, claimed_at = NULL, "
         "attempt = attempt - 1 WHERE id = ? AND epoch = ? AND node = ? AND state = 'claimed' RETURNING id",
         [(claim.run, claim.epoch, node) for claim in claims],
     )
@@ -343,7 +346,8 @@ def processes(tx: Tx, node: int) -> list[tuple[int, int, int]]:
 
 def _held(tx: Tx, planner: Planner, whose: str, params: Sequence[object]) -> list[tuple[int, Claim, bool]]:
     rows = tx.rows(
-        f"SELECT {COLUMNS}, node FROM occurrence WHERE {LIVE_ROWS} AND state IN ('claimed', 'running') AND {whose}",
+        f"SELECT {COLUMNS}, node FROM occurrence INDEXED BY occurrence_live "
+        f"WHERE {LIVE_ROWS} AND state IN ('claimed', 'running') AND {whose}",
         params,
     )
     return [
