@@ -4,26 +4,52 @@ same faults and also enqueues within transactions of its own."""
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
-from watchbell import Watchbell
 from watchbell.errors import Conflict, StoreError, StoreUnavailable
 
 from ..caller import Caller
 from ..history import Violation
 from ..jobs import build
-from ..plan import Plan, Work
+from ..plan import Plan, Work, plan_of
 
 EXTRA = "extra-async"
 ORDERS = "CREATE TABLE public.orders (id TEXT PRIMARY KEY, run BIGINT NOT NULL)"
 AGAIN_S = 0.3
 ROLLED_BACK = 0.3
+_LONG: tuple[dict[str, Any], ...] = (
+    {"overlap": "skip"},
+    {"overlap": "queue_one"},
+    {"overlap": "allow", "overlap_max": 2},
+)
 _NEW_PERIODS = ("every 700ms", "every 1300ms")
+
+
+def plan_of_nodes(seed: int) -> Plan:
+    """The plan of one seed, and runs that last longer than a lease: what becomes of them is not decided by their end."""
+    drawn = random.Random(f"long {seed}")
+    long = tuple(
+        Work(
+            name=f"long-{lane}",
+            lane=lane,
+            trigger=f"every {drawn.randrange(1500, 4000)}ms",
+            longest_s=24.0 if lane != "command" else 36.0,  # which takes half of it
+            failing=0.1,
+            options=dict(drawn.choice(_LONG)),
+            attempts=3,
+            rerun=drawn.random() < 0.5,
+        )
+        for lane in ("async", "process", "thread", "command")
+    )
+    plan = plan_of(seed, 0, 0)
+    return replace(plan, works=(*plan.works, *long))
 
 
 def changed_in(plan: Plan) -> Work:
@@ -39,22 +65,20 @@ def newer(plan: Plan) -> Plan:
     return replace(plan, works=(replace(first, trigger=period), *plan.works[1:], extra))
 
 
-def engine(url: str, plan: Plan, is_newer: bool) -> None:
-    """What an engine's process does. Whoever watches over services starts one again that does not reach its server."""
+def engine(url: str, plan: Plan, is_newer: bool, has_acted: Callable[[], bool]) -> None:
+    """What an engine's process does. Whoever watches over services starts one again that does not reach its server; one
+    that has acted has to go on by itself."""
     while True:
         bell = build(url, newer(plan) if is_newer else plan, revision=2 if is_newer else 1)
         try:
             bell.run()
             return
         except StoreUnavailable:
-            if _has_acted(bell):
+            if has_acted():
                 raise
+            with contextlib.suppress(StoreError):
+                bell.stop(0)
             time.sleep(AGAIN_S)
-
-
-def _has_acted(bell: Watchbell) -> bool:
-    """Whether it had come as far as to register."""
-    return bell._node is not None and bell._node.house.node > 0
 
 
 class AnotherCaller(Caller):

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from tests.postgres import at_hand, keeper
 
-from ..plan import plan_of
 from ..processes import Processes
 from ..verdict import Verdict, say_violations
 from .cluster import Cluster, Server, dump
+from .code import plan_of_nodes
 from .deeds import Deeds
 from .ending import TABLES, Ending, is_sound
 from .faults import Fault, faults_of
@@ -71,7 +71,7 @@ def torture(seed: int, nodes: int, seconds: float, database: str, folder: Path, 
         server = _server(database, processes, house)
         faults = faults_of(seed, nodes, seconds, server.own)
         print(f"{nodes} nodes, {len(faults)} faults in {seconds / 60:g} min, seed {seed}", flush=True)
-        field = Field(plan_of(seed, 0, 0), server, folder, processes, nodes)
+        field = Field(plan_of_nodes(seed), server, folder, processes, nodes)
         kept = False
         try:
             deeds = Deeds(field, faults, _Progress(len(faults)))

@@ -107,7 +107,7 @@ class Field:
 
     def _start(self, post: Post) -> None:
         newer = self.now > self._newer_from > 0 and self._drawn.random() < 0.6
-        posts.start(post, self.plan, newer, self.processes)
+        posts.start(post, self.plan, newer, self.processes, self.folder)
         self.note(f"engine {post.pid} begins at node {post.number}{' with the newer code' if newer else ''}")
 
     def _has_ended(self, post: Post, code: int) -> None:

@@ -63,13 +63,12 @@ def make(number: int, server: Server, database: str, processes: Processes, folde
     return Post(number, through(database, port, application(number)), orders, proxy)
 
 
-def start(post: Post, plan: Plan, newer: bool, processes: Processes) -> None:
+def start(post: Post, plan: Plan, newer: bool, processes: Processes, folder: Path) -> None:
     """A new engine begins there."""
     post.engines += 1
     post.next_at, post.leaving = None, False
-    log = log_of(post)
     url = post.url
-    post.pid = processes.fork(lambda: engine(url, plan, newer), log)
+    post.pid = processes.fork(lambda: engine(url, plan, newer, lambda: acts(post, folder)), log_of(post))
     post.lives.append(Life(post.pid, post.number, newer, now_us()))
 
 
