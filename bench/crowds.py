@@ -59,9 +59,15 @@ def _crowd(session: Session, count: int, engines: int) -> tuple[float, list[floa
             if now_us() > due:
                 raise Unmeasured("the machine was too busy to be ready for the instant")
             sleep_until(due + SECOND // 2)
-            through = ledger.await_run(due, due + SECOND, count, PATIENCE_S)
+            through = ledger.await_run(due + SECOND, PATIENCE_S)
+            if through is None:
+                raise Unmeasured(
+                    f"not through within {PATIENCE_S:.0f} s: {ledger.ran(due, due + SECOND):,} of {count:,}"
+                )
             sent = [pair for pair in caller.ask("enough")["sent"] if due <= pair[0] <= through * 1e6]
             ledger.await_idle(10.0)
+            if (ran := ledger.ran(due, due + SECOND)) != count:
+                raise Unmeasured(f"{ran:,} of {count:,} have run")
             told = [pair for node in nodes for pair in node.ask("taken")["taken"]]
     late = {at: taken / 1000 for at, taken in told}
     begun = [late[at] for at, _ in sent if at in late]

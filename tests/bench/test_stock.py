@@ -47,6 +47,8 @@ def test_the_ledger_is_settled_when_nothing_is_due_any_more_and_nothing_is_live(
         assert not ledger.settled()
         assert ledger.behind_us(due + 5) == 5
         assert ledger.succeeded() == 0
+        assert ledger.await_run(due, 1.0) is not None  # nothing is due before it
+        assert ledger.await_run(due + 1, 0.0) is None
 
 
 def test_runs_that_were_asked_for_are_live_until_they_have_ended(database: Database) -> None:
@@ -55,6 +57,7 @@ def test_runs_that_were_asked_for_are_live_until_they_have_ended(database: Datab
         due = now_us() + HOUR
         enqueue(database.url, 3, due, LONG)
         assert not ledger.settled()
+        assert ledger.await_run(due + 1, 1.0) is not None  # they are of no schedule
         store = open_store(database.url, now_us())
         try:
             claimed = "UPDATE occurrence SET state = 'claimed', node = 7 WHERE id IN (SELECT id FROM occurrence LIMIT 2)"
