@@ -41,20 +41,29 @@ def file(tmp_path: Path) -> Path:
 class Statements(list[str]):
     """What is asked of every connection that is opened from here on."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: dict[str, Any] = {}
+        """What each was asked with, the last time."""
+
     def __enter__(self) -> Self:
         apsw.connection_hooks.append(self._hook)
         self._patch = pytest.MonkeyPatch()
         for name in ("execute", "executemany", "copy"):
-            self._patch.setattr(psycopg.Cursor, name, self._noting(getattr(psycopg.Cursor, name)))
+            self._patch.setattr(
+                psycopg.Cursor, name, self._noting(getattr(psycopg.Cursor, name), name == "executemany")
+            )
         return self
 
     def __exit__(self, *exc: object) -> None:
         apsw.connection_hooks.remove(self._hook)
         self._patch.undo()
 
-    def _noting(self, ask: Callable[..., Any]) -> Callable[..., Any]:
+    def _noting(self, ask: Callable[..., Any], many: bool) -> Callable[..., Any]:
         def noted(cursor: psycopg.Cursor[Any], sql: Any, *rest: Any, **options: Any) -> Any:
             self.append(str(sql))
+            params = list(rest[0]) if rest and rest[0] is not None else []
+            self.told[str(sql)] = params[0] if many and params else params
             return ask(cursor, sql, *rest, **options)
 
         return noted
@@ -64,6 +73,7 @@ class Statements(list[str]):
 
     def _trace(self, cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
         self.append(sql)
+        self.told[sql] = bindings or ()
         return True
 
     @property

@@ -33,7 +33,9 @@ def one_job(**options: Any) -> Callable[[Watchbell], None]:
 def starts(begun: Story) -> list[int]:
     """The instant of every start, retries among them."""
     first = "SELECT run, number, began_at FROM attempt UNION SELECT id, attempt, began_at FROM occurrence"
-    return sorted(row[0] for row in begun.rows(f"SELECT began_at FROM ({first}) WHERE began_at IS NOT NULL"))
+    return sorted(
+        row[0] for row in begun.rows(f"SELECT began_at FROM ({first}) every WHERE began_at IS NOT NULL")
+    )
 
 
 def most_in_a_span(at: Sequence[int], span: int) -> int:

@@ -187,7 +187,7 @@ def link(empty_postgres_url: str) -> Iterator[psycopg.Connection]:
 def test_a_database_that_has_to_be_there_is_not_made(
     empty_postgres_url: str, link: psycopg.Connection
 ) -> None:
-    with pytest.raises(StoreUnavailable, match="There is no watchbell in .* yet"):
+    with pytest.raises(StoreUnavailable, match=r"There is no watchbell in .* yet"):
         open_store(empty_postgres_url, 0, create=False)
     assert link.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'watchbell'").fetchall() == []
 

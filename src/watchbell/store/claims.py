@@ -307,9 +307,8 @@ def claim_of(tx: Tx, planner: Planner, row: Row) -> Claim:
 
 def hand_back(tx: Tx, node: int, claims: Sequence[Claim]) -> list[int]:
     """Give back claims whose user code has not begun and never will; only their owner may ask. A run that has begun before
-    waits for its next attempt again: it is no row any more that may be coalesced, skipped or missed."""
-    check(State.CLAIMED, State.QUEUED)
-    check(State.CLAIMED, State.RETRYING)
+    waits for its attempt again: it may not be coalesced, skipped or missed any more."""
+    check(State.CLAIMED, State.QUEUED), check(State.CLAIMED, State.RETRYING)
     rows = tx.many_returning(
         "UPDATE occurrence SET state = CASE WHEN attempt > 1 THEN 'retrying' ELSE 'queued' END, "
         "ready_at = CASE WHEN attempt > 1 THEN claimed_at END, node = NULL, token_hash = NULL, claimed_at = NULL, "
