@@ -76,6 +76,8 @@ class Patient:
     quick: bool = False
     store: Store | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    own_clock: Clock | None = None
+    """This machine's clock, where the one that counts is the database's."""
 
     @property
     def now(self) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import WatchbellError
+from ..store.open import is_postgres
 from ..store.sqlite.open import parse_url
-from . import database, doctor_ledger, doctor_machine
+from . import database, doctor_ledger, doctor_machine, doctor_server
 from .checkup import Check, Level, Patient, broken
 
 __all__ = ["Check", "Level", "Report", "examine", "mend"]
@@ -22,19 +23,26 @@ __all__ = ["Check", "Level", "Report", "examine", "mend"]
 Look = Callable[[Patient], Check]
 
 ALWAYS: tuple[tuple[str, Look], ...] = (("configuration", doctor_machine.configuration),)
-WITH_A_URL: tuple[tuple[str, Look], ...] = (("database", doctor_machine.database),)
 WITH_A_FILE: tuple[tuple[str, Look], ...] = (
     ("files", doctor_machine.files),
     ("lock", doctor_machine.engine_lock),
     ("disk", doctor_machine.disk),
 )
-WITH_A_LEDGER: tuple[tuple[str, Look], ...] = (
+WITH_A_SOUND_FILE: tuple[tuple[str, Look], ...] = (
     ("soundness", doctor_machine.soundness_),
     ("sqlite", doctor_machine.sqlite),
     ("clock", doctor_machine.clock),
+    ("second engine", doctor_ledger.second_engine),
+)
+WITH_A_SERVER: tuple[tuple[str, Look], ...] = (
+    ("server", doctor_server.server),
+    ("notifications", doctor_server.notifications),
+    ("clock", doctor_server.clock),
+    ("nodes", doctor_server.nodes),
+)
+WITH_A_LEDGER: tuple[tuple[str, Look], ...] = (
     ("zones", doctor_ledger.zones),
     ("engine", doctor_ledger.engine),
-    ("second engine", doctor_ledger.second_engine),
     ("handlers", doctor_ledger.handlers),
     ("scheduled", doctor_ledger.scheduled),
     ("set aside", doctor_ledger.set_aside),
@@ -102,7 +110,7 @@ def patient_of(
     url: str | None, clock: Clock, folder: Path, environment: Mapping[str, str], *, quick: bool = False
 ) -> Patient:
     """What is to be looked at; without a URL, as the configuration names none that can be read, the configuration only."""
-    path = None if url is None else parse_url(url)
+    path = None if url is None or is_postgres(url) else parse_url(url)
     return Patient(url, None if path is None else path.absolute(), clock, folder, environment, quick)
 
 
@@ -121,13 +129,13 @@ def _each(patient: Patient) -> Iterator[Check]:
         yield _carefully(name, look, patient)
     if patient.url is None:
         return
-    for name, look in WITH_A_URL:
-        yield _carefully(name, look, patient)
+    on_server = is_postgres(patient.url)
+    yield _carefully("database", doctor_server.database if on_server else doctor_machine.database, patient)
     if patient.path is not None and patient.path.exists():
         for name, look in WITH_A_FILE:
             yield _carefully(name, look, patient)
     if patient.store is not None:
-        for name, look in WITH_A_LEDGER:
+        for name, look in (*(WITH_A_SERVER if on_server else WITH_A_SOUND_FILE), *WITH_A_LEDGER):
             yield _carefully(name, look, patient)
 
 

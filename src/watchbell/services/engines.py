@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..clock import SystemClock
-from ..core.instants import SECOND, human_age, human_ago
+from ..core.instants import SECOND, human_age, human_ago, human_duration
 from ..store import listing
 from ..store.sqlite.reserve import Told
 from ..store.tx import Row, Tx
@@ -36,6 +37,16 @@ class NodeView:
     heartbeat_at: int
     epoch: int
     fault: str | None
+    slots: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    skew_us: int = 0
+    """By how much its machine's wall clock is ahead of the store's."""
+
+    @property
+    def skewed(self) -> str:
+        """How far its clock is off, as the beginning of a sentence."""
+        side = "ahead of" if self.skew_us > 0 else "behind"
+        return f"The clock of node {self.name} is {human_duration(abs(self.skew_us))} {side} the database's"
 
     def to_json(self, now: int) -> dict[str, Any]:
         """As JSON data."""
@@ -46,6 +57,9 @@ class NodeView:
             "pid": self.pid,
             "version": self.version,
             "draining": self.draining,
+            "slots": dict(self.slots),
+            "labels": list(self.labels),
+            "skew_us": self.skew_us,
             "since": utc(self.since),
             "last_heartbeat_at": utc(self.heartbeat_at),
             "last_heartbeat_age_us": max(0, now - self.heartbeat_at),
@@ -55,12 +69,14 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class EngineView:
-    """The engine, if one acts; those who stand by; and a sentence for people."""
+    """The engine, if one acts (the oldest of several); those who stand by; and a sentence for people. `nodes` are all that
+    act, or should and are silent."""
 
     running: bool
     engine: NodeView | None
     stand_bys: tuple[NodeView, ...]
     sentence: str
+    nodes: tuple[NodeView, ...] = ()
 
     def to_json(self, now: int) -> dict[str, Any]:
         """As JSON data."""
@@ -69,6 +85,7 @@ class EngineView:
             "sentence": self.sentence,
             "node": None if self.engine is None else self.engine.to_json(now),
             "stand_bys": [node.to_json(now) for node in self.stand_bys],
+            "nodes": [node.to_json(now) for node in self.nodes],
         }
 
 
@@ -89,24 +106,35 @@ def look(tx: Tx, now: int, alive: Alive = process_alive, trouble: Told | None = 
     """Who acts on this database. `trouble` is what its engine says of the disk: one that can write nothing down starts
     nothing, and does not count as running."""
     epoch = listing.engine_epoch(tx)
-    nodes = [_view(row, now, alive) for row in listing.nodes_known(tx)]
-    engine = next((node for node in nodes if node.epoch == epoch), None)
-    stand_bys = tuple(node for node in nodes if node is not engine and node.fault is None)
+    known = [_view(row, now, alive) for row in listing.nodes_known(tx)]
+    acting = tuple(node for node in reversed(known) if node.epoch == epoch and epoch > 0)
+    engine = next(
+        (node for node in acting if node.fault is None and not node.draining), acting[0] if acting else None
+    )
+    stand_bys = tuple(node for node in known if node not in acting and node.fault is None)
     if engine is None:
         return EngineView(False, None, stand_bys, _nobody(listing.last_node(tx), now))
     if trouble is not None and trouble.pid == engine.pid and engine.fault is None:
-        return EngineView(False, engine, stand_bys, _troubled(engine, trouble, now))
+        return EngineView(False, engine, stand_bys, _troubled(engine, trouble, now), acting)
     if engine.fault is not None:
-        return EngineView(False, engine, stand_bys, f"no engine is running: {engine.fault}")
-    words = "is stopping: it starts nothing more" if engine.draining else "is running"
-    since = human_age(now - engine.since)
-    return EngineView(
-        True, engine, stand_bys, f"the engine {words} (process {engine.pid} on {engine.host}, for {since})"
-    )
+        return EngineView(False, engine, stand_bys, f"no engine is running: {engine.fault}", acting)
+    return EngineView(True, engine, stand_bys, _running(engine, acting, now), acting)
+
+
+def _running(engine: NodeView, acting: tuple[NodeView, ...], now: int) -> str:
+    sound = [node for node in acting if node.fault is None]
+    if len(acting) == 1:
+        words = "is stopping: it starts nothing more" if engine.draining else "is running"
+        since = human_age(now - engine.since)
+        return f"the engine {words} (process {engine.pid} on {engine.host}, for {since})"
+    names = ", ".join(f"{node.name}{' (stopping)' if node.draining else ''}" for node in sound)
+    silent = [node for node in acting if node.fault is not None]
+    rest = f"; silent: {', '.join(node.name for node in silent)}" if silent else ""
+    return f"{len(sound)} {'node is' if len(sound) == 1 else 'nodes are'} running: {names}{rest}"
 
 
 def _view(row: Row, now: int, alive: Alive) -> NodeView:
-    node, name, host, pid, boot_id, version, state, started, heartbeat, lease, epoch = row
+    node, name, host, pid, boot_id, version, state, started, heartbeat, lease, epoch, *more = row
     silent = now - heartbeat
     fault = None
     if alive(host, boot_id, pid) is False:
@@ -116,7 +144,13 @@ def _view(row: Row, now: int, alive: Alive) -> NodeView:
             f"node {name} (process {pid} on {host}) has not reported for {human_age(silent)}: it is stalled, or its machine "
             "is gone"
         )
-    return NodeView(node, name, host, pid, version, state == "draining", started, heartbeat, epoch, fault)
+    slots, labels, skew = json.loads(more[0]), tuple(json.loads(more[1])), int(more[2])
+    return NodeView(
+        *(node, name, host, pid, version, state == "draining", started, heartbeat, epoch, fault),
+        slots=slots,
+        labels=labels,
+        skew_us=skew,
+    )
 
 
 def _troubled(engine: NodeView, trouble: Told, now: int) -> str:
