@@ -207,9 +207,8 @@ def _readable(tx: Tx, planner: Planner, rows: list[Row]) -> tuple[list[Row], lis
     _, broken = planner.catalog.definitions(tx, pairs)
     if not broken:
         return rows, []
-    return [row for row in rows if (row[2], row[3]) not in broken], [
-        row for row in rows if (row[2], row[3]) in broken
-    ]
+    fit = [row for row in rows if (row[2], row[3]) not in broken]
+    return fit, [row for row in rows if (row[2], row[3]) in broken]
 
 
 def _in_time(tx: Tx, planner: Planner, rows: Sequence[Row], now: int) -> tuple[list[Row], list[Row]]:
@@ -306,9 +305,9 @@ def claim_of(tx: Tx, planner: Planner, row: Row) -> Claim:
 
 
 def hand_back(tx: Tx, node: int, claims: Sequence[Claim]) -> list[int]:
-    """Give back claims whose user code has not begun and never will; only their owner may ask. A run that has begun before
-    waits for its attempt again: it may not be coalesced, skipped or missed any more."""
-    check(State.CLAIMED, State.QUEUED), check(State.CLAIMED, State.RETRYING)
+    """As their owner give back claims by which nothing has begun nor will; a run begun before waits for its attempt again."""
+    check(State.CLAIMED, State.QUEUED)
+    check(State.CLAIMED, State.RETRYING)
     rows = tx.many_returning(
         "UPDATE occurrence SET state = CASE WHEN attempt > 1 THEN 'retrying' ELSE 'queued' END, "
         "ready_at = CASE WHEN attempt > 1 THEN claimed_at END, node = NULL, token_hash = NULL, claimed_at = NULL, "
