@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.postgres import at_hand, keeper
@@ -25,7 +26,7 @@ from .cluster import Cluster, Server, dump
 from .code import plan_of_nodes
 from .deeds import Deeds
 from .ending import TABLES, Ending, is_sound
-from .faults import Fault, faults_of
+from .faults import KINDS, Fault, faults_of
 from .field import Field
 
 SAY_EVERY_S = 10.0
@@ -37,20 +38,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nodes", type=int, default=3, help="how many engines act at once")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long faults are done to them")
     parser.add_argument("--database", default="", help="a server to use (a URL); else a cluster of our own")
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds of faults, with commas between them")
     parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same plan")
     parser.add_argument("--keep", type=Path, default=None, help="keep the logs and the tables in this folder")
     asked = parser.parse_args(arguments)
     if asked.nodes < 1 or asked.minutes <= 0:
         parser.error("--nodes is at least 1, and --minutes is more than 0")
+    only = tuple(asked.only.split(","))
+    if strange := [kind for kind in only if kind not in KINDS]:
+        parser.error(f"--only knows no {strange[0]!r}: {', '.join(KINDS)}")
     seed = asked.seed if asked.seed is not None else int.from_bytes(os.urandom(4), "big")
     folder: Path = asked.keep or Path(tempfile.mkdtemp(prefix="watchbell-torture-"))
     folder.mkdir(parents=True, exist_ok=True)
     for left in (folder / name for name in ("jobs.log", "promises.jsonl", "errors.log")):
         left.unlink(missing_ok=True)
     try:
-        verdict = torture(
-            seed, asked.nodes, asked.minutes * 60, asked.database, folder.absolute(), asked.keep is not None
-        )
+        wanted = Wanted(seed, asked.nodes, asked.minutes * 60, only, asked.database, asked.keep is not None)
+        verdict = torture(wanted, folder.absolute())
     except keeper.Trouble as trouble:
         print(f"torture: there is no PostgreSQL to use: {trouble}", file=sys.stderr)
         return 2
@@ -63,13 +67,26 @@ def main(arguments: list[str]) -> int:
     return 1 if verdict.violations else 0
 
 
-def torture(seed: int, nodes: int, seconds: float, database: str, folder: Path, keep: bool) -> Verdict:
-    """One database from its beginning to its end, and the verdict. `keep` it whatever that is."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for. `keep`: the logs and tables, whatever comes of it."""
+
+    seed: int
+    nodes: int
+    seconds: float
+    only: tuple[str, ...]
+    database: str
+    keep: bool
+
+
+def torture(wanted: Wanted, folder: Path) -> Verdict:
+    """One database from its beginning to its end, and the verdict."""
+    seed, nodes, seconds = wanted.seed, wanted.nodes, wanted.seconds
     began = time.monotonic()
     with ExitStack() as house:
         processes = Processes(folder)
-        server = _server(database, processes, house)
-        faults = faults_of(seed, nodes, seconds, server.own)
+        server = _server(wanted.database, processes, house)
+        faults = faults_of(seed, nodes, seconds, server.own, wanted.only)
         print(f"{nodes} nodes, {len(faults)} faults in {seconds / 60:g} min, seed {seed}", flush=True)
         field = Field(plan_of_nodes(seed), server, folder, processes, nodes)
         kept = False
@@ -81,10 +98,10 @@ def torture(seed: int, nodes: int, seconds: float, database: str, folder: Path, 
             verdict = Verdict(len(faults))
             verdict.add(folder, result, range(max(1, len(faults))))
             if server.own and (said := is_sound(field.database)):
-                verdict.violations.append(
-                    {"rule": "index", "sentence": said, "run": None, "folder": str(folder)}
-                )
-            kept = keep or bool(verdict.violations)
+                broken = {"rule": "index", "sentence": said, "run": None, "folder": str(folder)}
+                verdict.violations.append(broken)
+                verdict.failed.add(0)
+            kept = wanted.keep or bool(verdict.violations)
             if kept:
                 dump(field.database, folder, TABLES)
         finally:

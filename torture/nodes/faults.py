@@ -61,29 +61,34 @@ class Fault:
         return f"{self.kind}{'/' + self.variant if self.variant else ''} of {who}{lasts}"
 
 
-def faults_of(seed: int, nodes: int, seconds: float, own_server: bool) -> tuple[Fault, ...]:
-    """Everything that is done within that time, in the order of its beginnings."""
+KINDS = tuple(kind for kind, _ in (*_OF_A_NODE, *_OF_THE_SERVER))
+
+
+def faults_of(
+    seed: int, nodes: int, seconds: float, own_server: bool, only: tuple[str, ...] = KINDS
+) -> tuple[Fault, ...]:
+    """Everything that is done within that time, in the order of its beginnings; of these kinds."""
     drawn = random.Random(f"faults {seed}")
     free = [SETTLING_S] * nodes
     long_at, calm_until, at = drawn.uniform(SETTLING_S, SETTLING_S + 8), 0.0, SETTLING_S
     server_at = drawn.uniform(10, 25)
     found: list[Fault] = []
     while (at := at + drawn.expovariate(nodes / 3.5)) < seconds:
-        if own_server and at >= max(server_at, calm_until):
-            kind = _weighed(drawn, _OF_THE_SERVER)
+        if own_server and at >= max(server_at, calm_until) and {"restart", "crash"} & {*only}:
+            kind = _weighed(drawn, _OF_THE_SERVER, only)
             found.append(Fault(len(found), at, kind, ANYBODY, drawn.choice((0.0, 0.0, 0.5, 2.0, 6.0))))
             server_at = at + drawn.uniform(15, 40)
             continue
         node = min(range(nodes), key=lambda one: (free[one] > at, drawn.random()))
-        if free[node] > at:
+        if free[node] > at or not {kind for kind, _ in _OF_A_NODE} & {*only}:
             continue
-        if at >= long_at:
+        if at >= long_at and "stop" in only:
             fault = Fault(len(found), at, "stop", node, LONG_STOP_S, drawn.choice(_VARIANTS["stop"]))
             long_at, calm_until = at + LONG_EVERY_S, fault.until_s + CALM_S
             witness = (node + 1) % nodes
             free[witness] = max(free[witness], calm_until)
         else:
-            kind = _weighed(drawn, _OF_A_NODE)
+            kind = _weighed(drawn, _OF_A_NODE, only)
             variant = drawn.choice(_VARIANTS.get(kind, ("",)))
             fault = Fault(len(found), at, kind, node, _length(drawn, kind), variant)
         free[node] = fault.until_s + drawn.choice(RESTS_S)
@@ -91,8 +96,9 @@ def faults_of(seed: int, nodes: int, seconds: float, own_server: bool) -> tuple[
     return tuple(found)
 
 
-def _weighed(drawn: random.Random, kinds: tuple[tuple[str, int], ...]) -> str:
-    return drawn.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
+def _weighed(drawn: random.Random, kinds: tuple[tuple[str, int], ...], only: tuple[str, ...]) -> str:
+    asked = [(kind, weight) for kind, weight in kinds if kind in only]
+    return drawn.choices([kind for kind, _ in asked], [weight for _, weight in asked])[0]
 
 
 def _length(drawn: random.Random, kind: str) -> float:
