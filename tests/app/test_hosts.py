@@ -94,6 +94,12 @@ def test_what_the_configuration_of_the_application_says_counts(flask: Flask, tmp
     assert not bell._embedding._armed
 
 
+def test_where_nothing_says_which_database_the_environment_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Watchbell(Flask("shop"))._url == "watchbell.db"
+    monkeypatch.setenv("WATCHBELL_DATABASE_URL", "sqlite:///of-the-environment.db")
+    assert Watchbell(Flask("shop"))._url == "sqlite:///of-the-environment.db"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..clock import Clock, SystemClock
 from ..config import switched_off
@@ -31,7 +31,7 @@ from .control import ACTOR, AsyncControl, T, aside
 from .declarations import Declarations, Declared
 from .declaring import Declares, Declaring
 from .embedding import Embedding
-from .engine_options import DEFAULT_SLOTS, EngineOptions, checked_slots
+from .engine_options import DEFAULT_SLOTS, EngineOptions, NodeOptions, checked_slots, labels_of
 from .hosts import attach, is_flask, is_starlette
 from .job import Job, RunHandle
 from .keeping import keep_of
@@ -54,7 +54,7 @@ class Watchbell(Declaring, AsyncControl):
     it is the application itself, as for `init_app`.
     `app` names the application whose code declares things; `tz` is the zone of what names none; `slots` is how many
     runs of each lane (async, thread, process, command, http) go on at once; `keep` is how long what is kept, such as
-    `{"occurrences": "400d", "logs": "30d"}`. Declaring needs no database; the first use opens
+    `{"occurrences": "400d", "logs": "30d"}`; `labels` mark its node, for jobs that ask for some of them. Declaring needs no database; the first use opens
     it. Raises BadConfiguration, BadZone.
     """
 
@@ -69,8 +69,11 @@ class Watchbell(Declaring, AsyncControl):
         revision: int | None = None,
         clock: Clock | None = None,
         keep: Mapping[str, Any] | None = None,
+        **node: Unpack[NodeOptions],
     ) -> None:
-        host, url = (url, "watchbell.db") if is_flask(url) or is_starlette(url) else (None, url)
+        host = url if is_flask(url) or is_starlette(url) else None
+        if host is not None:
+            url = os.environ.get("WATCHBELL_DATABASE_URL") or "watchbell.db"
         for what, text in (("url", url), ("app", app), ("tz", tz)):
             if not isinstance(text, str):
                 raise BadConfiguration(f"{what} is a text, not {checks.shown(text)}.")
@@ -87,7 +90,7 @@ class Watchbell(Declaring, AsyncControl):
         self._sources = Sources(self._clock, self._hooks, tz)
         self._store: Store | None = None
         self._node: Node | None = None
-        self._engine = EngineOptions(keep=keep_of(keep))
+        self._engine = EngineOptions(keep=keep_of(keep), labels=labels_of(node))
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._embedding = Embedding(self)

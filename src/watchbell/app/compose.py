@@ -60,6 +60,7 @@ def house(parts: Parts) -> House:
         wake=lambda: None,
         zone=parts.zone,
         keep=parts.engine.keep,
+        labels=parts.engine.labels,
         skew_us=(lambda: own.wall_us() - clock.wall_us()) if parts.store.shared else (lambda: None),
     )
 

@@ -110,13 +110,13 @@ class Embedding:
             self._over.set()
             self._thread.join()
             self.began = False
-            atexit.unregister(self.end)
 
     # --- the thread that keeps it -------------------------------------------------------------------------------------
 
     def _note_beginning(self) -> None:
-        self.began = True
-        atexit.register(self.end)
+        if not self.began:
+            self.began = True
+            _at_exit(self)
 
     def _go(self, work: Callable[[], None]) -> None:
         with self._lock:
@@ -159,6 +159,18 @@ class Embedding:
         end = self._bell._clock.mono_ns() + us * 1000
         while not self._over.is_set() and (left := end - self._bell._clock.mono_ns()) > 0:
             self._bell._clock.wait(self._over, left // 1000)
+
+
+def _at_exit(embedding: Embedding) -> None:
+    """Have it end with the process while that can still start threads and processes, which what runs may need to finish:
+    from Python 3.12 on an `atexit` function comes too late for that. (concurrent.futures does the same.)"""
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(_end_if_there, weakref.ref(embedding))
+
+
+def _end_if_there(reference: weakref.ref[Embedding]) -> None:
+    if (embedding := reference()) is not None:
+        embedding.end()
 
 
 def _before_fork() -> None:

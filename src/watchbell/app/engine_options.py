@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypedDict
 
 from ..core.retention import Keep
-from ..errors import BadConfiguration
+from ..errors import BadConfiguration, BadPolicy
 from . import checks
 
 DEFAULT_SLOTS = {"async": 1000, "thread": 32, "process": 4, "command": 16, "http": 32}
@@ -14,11 +16,30 @@ DEFAULT_SLOTS = {"async": 1000, "thread": 32, "process": 4, "command": 16, "http
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """`startup_delay_us`: how long a new engine stands by before it acts. `look_us`: how often it looks by itself, behind
-    wake-ups. `keep`: how long what is kept."""
+    wake-ups. `keep`: how long what is kept. `labels`: what this node is marked with."""
 
     startup_delay_us: int = 0
     look_us: int = 250_000
     keep: Keep = field(default_factory=Keep)
+    labels: tuple[str, ...] = ()
+
+
+class NodeOptions(TypedDict, total=False):
+    """What an application may say of the nodes that it makes: `labels` mark them, for jobs that ask for some with `on`."""
+
+    labels: Sequence[str]
+
+
+def labels_of(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels among the options of a node. BadConfiguration for what is none, or no option."""
+    from .options import labels
+
+    if strange := sorted(given.keys() - NodeOptions.__annotations__.keys()):
+        raise BadConfiguration(f"Watchbell has no option {checks.shown(strange[0])}.")
+    try:
+        return labels(given.get("labels", ()), "labels")
+    except BadPolicy as error:
+        raise BadConfiguration(str(error)) from None
 
 
 def checked_slots(given: dict[str, int] | None) -> dict[str, int]:

@@ -12,6 +12,7 @@ from ..core.policies import (
     JobOptions,
     Policies,
     Retry,
+    check_label,
     options_from_json,
     policies_from_json,
 )
@@ -125,6 +126,8 @@ def job_options(options: Mapping[str, Any]) -> JobOptions:
     read = _read(options, ("timeout", "kill_grace", "keep", "keep_logs"), JobOptions)
     if "memory" in read:
         read["memory"] = parse_size(read["memory"], "memory")
+    if "on" in read:
+        read["on"] = list(labels(read["on"], "on"))
     if "limits" in read:
         read["limits"] = _limits(read["limits"])
     if "rates" in read:
@@ -133,6 +136,12 @@ def job_options(options: Mapping[str, Any]) -> JobOptions:
         if not isinstance(read.get(name, False), bool):
             raise BadPolicy(f"{name} is True or False, not {checks.shown(read[name])}.")
     return options_from_json(read)
+
+
+def labels(value: object, what: str) -> tuple[str, ...]:
+    """Labels of nodes, as a list; a single text is one of them. Raises BadPolicy."""
+    given = (value,) if isinstance(value, str) else checks.several(value, what)
+    return tuple(sorted({check_label(label) for label in given}))
 
 
 def _limits(value: object) -> list[list[Any]]:
