@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torture.nodes.faults import ANYBODY, CALM_S, LEASE_S, LONG_STOP_S, faults_of
+from torture.nodes.faults import ANYBODY, CALM_S, LEASE_S, LONG_S, faults_of
 
 SEEDS = range(20)
 
@@ -25,7 +25,7 @@ def test_no_node_has_two_faults_at_once(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_even_a_minute_has_a_stop_that_outlasts_a_lease_and_is_seen(seed: int) -> None:
     faults = faults_of(seed, 3, 60, own_server=True)
-    long = next(fault for fault in faults if fault.kind == "stop" and fault.lasts_s == LONG_STOP_S)
+    long = next(fault for fault in faults if fault.kind == "stop" and fault.lasts_s == LONG_S)
     assert long.lasts_s > LEASE_S
     calm = [fault for fault in faults if long.at_s < fault.at_s < long.until_s + CALM_S]
     assert not any(fault.node == ANYBODY for fault in calm)

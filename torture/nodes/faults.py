@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 LEASE_S = 15.0
 """How long a node's lease lasts, as the protocol has it."""
-LONG_STOP_S = 20.0
-LONG_EVERY_S = 150.0
+LONG_S = 20.0
+LONG_EVERY_S = 60.0
 CALM_S = 2.0
-"""After a stop of that length. Until then one other node, the witness, and the server are left alone, so that the silence
+"""After a fault of that length. Until then one other node, the witness, and the server are left alone, so that the silence
 is seen: it counts only over time in which whoever watches reaches the server."""
 RESTS_S = (0.8, 3.0, 8.0)
 """A node has so long between two faults of its own: hardly time to begin, or to act for a while."""
@@ -30,6 +30,8 @@ _OF_A_NODE = (
     ("delay", 1),
     ("eat", 5),
 )
+_LONG = ("stop", "refuse", "stall")
+"""What is done for longer than a lease every minute: a stop first, then any of them."""
 _OF_THE_SERVER = (("restart", 1), ("crash", 1))
 _VARIANTS: dict[str, tuple[str, ...]] = {
     "kill": ("alone", "spawner_first", "spawner_last"),
@@ -73,6 +75,7 @@ def faults_of(
     long_at, calm_until, at = drawn.uniform(SETTLING_S, SETTLING_S + 8), 0.0, SETTLING_S
     server_at = drawn.uniform(10, 25)
     found: list[Fault] = []
+    long = 0
     while (at := at + drawn.expovariate(nodes / 3.5)) < seconds:
         if own_server and at >= max(server_at, calm_until) and {"restart", "crash"} & {*only}:
             kind = _weighed(drawn, _OF_THE_SERVER, only)
@@ -82,8 +85,11 @@ def faults_of(
         node = min(range(nodes), key=lambda one: (free[one] > at, drawn.random()))
         if free[node] > at or not {kind for kind, _ in _OF_A_NODE} & {*only}:
             continue
-        if at >= long_at and "stop" in only:
-            fault = Fault(len(found), at, "stop", node, LONG_STOP_S, drawn.choice(_VARIANTS["stop"]))
+        if at >= long_at and (kinds := [kind for kind in _LONG if kind in only]):
+            kind = kinds[0] if not long else drawn.choice(kinds)
+            long += 1
+            variant = "both" if kind == "stall" else drawn.choice(_VARIANTS.get(kind, ("",)))
+            fault = Fault(len(found), at, kind, node, LONG_S, variant)
             long_at, calm_until = at + LONG_EVERY_S, fault.until_s + CALM_S
             witness = (node + 1) % nodes
             free[witness] = max(free[witness], calm_until)
