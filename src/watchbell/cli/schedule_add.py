@@ -83,7 +83,7 @@ def _options(given: dict[str, Any]) -> JobOptions:
     found = tuple((key, whole(text, "--limit", "database=2")) for key, text in limits.items())
     own, named = rates_of(given["rate"])
     memory = None if given["memory"] is None else parse_size(given["memory"], "--memory")
-    return JobOptions(limits=found, rate=own, rates=named, memory=memory)
+    return JobOptions(limits=found, rate=own, rates=named, memory=memory, on=tuple(sorted(set(given["on"]))))
 
 
 def rates_of(texts: tuple[str, ...]) -> tuple[Rate | None, tuple[tuple[str, Rate], ...]]:

@@ -93,6 +93,9 @@ command_options = several(
     click.option("--user", help="The account it runs as, where the engine runs as root."),
     click.option("--success-codes", metavar="N,N", help="The exit codes that count as success; else 0."),
     click.option("--memory", metavar="SIZE", help="End a run that uses more memory than this, such as 512M."),
+    click.option(
+        "--on", multiple=True, metavar="LABEL", help="Only on a node with this label; may be repeated."
+    ),
     click.option("--limit", multiple=True, metavar="KEY=N", help="At most N runs with this key at once."),
     click.option(
         "--rate",

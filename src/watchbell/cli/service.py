@@ -17,11 +17,15 @@ from .setup import Read, Setup, Verb
     "--app", "app_", metavar="MODULE:BELL", help="The application's own Watchbell, such as shop.jobs:bell."
 )
 @click.option("--for", "for_us", type=SPAN, metavar="SPAN", help="Stop by itself after this, such as 10m.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="WORD", help="Mark this node, for what asks for it with --on."
+)
 @click.pass_obj
-def serve(setup: Setup, app_: str | None, for_us: int | None) -> None:
+def serve(setup: Setup, app_: str | None, for_us: int | None, labels: tuple[str, ...]) -> None:
     """Run the engine until it is stopped (SIGTERM, Ctrl-C; a second one means at once).
 
-    Where another engine runs on the same database, this one stands by and takes over within seconds of its end.
+    Where another engine runs on the same file, this one stands by and takes over within seconds of its end; on PostgreSQL
+    all of them share the work.
     """
     if app_ is not None and setup.given is not None:
         raise BadInput("--app brings the database of its own Watchbell(url); leave --database out.")
@@ -34,11 +38,11 @@ def serve(setup: Setup, app_: str | None, for_us: int | None) -> None:
     from ..app import configured
 
     if app_ is None:
-        configured.made(configuration, setup.url_for_writing()).run(for_us=for_us)
+        configured.made(configuration, setup.url_for_writing(), labels).run(for_us=for_us)
         return
     from .loading import load
 
-    configured.apply(configuration, load(app_)).run(for_us=for_us)
+    configured.apply(configuration, load(app_), labels).run(for_us=for_us)
 
 
 @click.command("exec", cls=Verb, context_settings={"allow_interspersed_args": False})

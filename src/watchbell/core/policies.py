@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
@@ -18,6 +19,7 @@ CATCHUP_LIMIT = 100
 LEAST_MEMORY = 1 << 20
 QUEUE_LIMIT = 1000
 MOST_FAILURES = 1000
+_LABEL = re.compile(r"\w[\w.-]{0,62}")
 
 
 class CatchUp(StrEnum):
@@ -102,12 +104,16 @@ class JobOptions:
     keep_logs_us: int | None = None
     memory: int | None = None
     """How many bytes of memory a run in processes of its own may use."""
+    on: tuple[str, ...] = ()
+    """The labels that a node must have, all of them, to carry it out."""
 
     def __post_init__(self) -> None:
         _whole("priority", self.priority, LARGEST)
         _whole("concurrency", self.concurrency, LARGEST)
         _whole("memory", self.memory, 1 << 50)
         _spans(self, "timeout_us", "kill_grace_us", "keep_us", "keep_logs_us")
+        for label in self.on:
+            check_label(label)
         if self.memory is not None and self.memory < LEAST_MEMORY:
             raise BadPolicy("memory is at least 1 MiB, such as '512M'; leave it out for no limit.")
         for name in ("keep_us", "keep_logs_us"):
@@ -213,6 +219,15 @@ class Policies:
         return self.catchup_rate is not None or self.catchup_order is CatchUpOrder.NEWEST
 
 
+def check_label(label: object) -> str:
+    """A node's label, once it can be one. BadPolicy says what it may hold."""
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        raise BadPolicy(
+            f"A label is a word of letters, digits, '.', '_' and '-', such as gpu, not {str(label)[:40]!r}."
+        )
+    return label
+
+
 def _whole(name: str, value: object, most: int) -> None:
     """Refuse what is no whole number, or one that no database column holds."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or abs(value) > most):
@@ -263,6 +278,8 @@ def options_from_json(data: Mapping[str, Any]) -> JobOptions:
         known["on_lost"] = _member(OnLost, "on_lost", known["on_lost"])
     if known.get("retry") is not None:
         known["retry"] = retry_from_json(known["retry"])
+    if "on" in known:
+        known["on"] = tuple(sorted(set(known["on"])))
     if "limits" in known:
         known["limits"] = tuple((str(key), int(limit)) for key, limit in known["limits"])
     if known.get("rate") is not None:

@@ -257,9 +257,16 @@ class Bell:
         """Jobs, rules or limits have changed: which jobs this process cannot carry out."""
         # A command can be carried out anywhere, and there may be as many of them as schedules.
         self._unknown = set()
-        for (job_id,) in tx.rows("SELECT id FROM job WHERE lane NOT IN ('command', 'http')"):
+        own = set(self._house.labels)
+        for (job_id,) in tx.rows(
+            "SELECT id FROM job WHERE lane NOT IN ('command', 'http') OR options LIKE '%\"on\":%'"
+        ):
             job = self._house.catalog.job(tx, job_id)
-            if job.trouble is not None or not self._house.handlers.knows(job):
+            if (
+                job.trouble is not None
+                or not own.issuperset(job.options.on)
+                or not self._house.handlers.knows(job)
+            ):
                 self._unknown.add(job_id)
 
     def _knows(self, job: int) -> bool:

@@ -14,6 +14,7 @@ from ..core.rates import held_by_rate
 from ..core.states import Reason, State, check
 from ..store import alerts, gates, nodes
 from ..store.business_keys import expire_keys
+from ..store.evidence import read_present
 from ..store.planning import LIVE_ROWS
 from ..store.schedules.standing import follow_chain
 from ..store.tx import Tx
@@ -94,7 +95,7 @@ class Watcher:
                 self._late.add(run)
                 rate = held_by_rate(held_by)
                 why = f"held by {held_by}" if held_by else "it waits for a free slot"
-                why = why if rate is None else f"it waits for {rate}"
+                why = (self._lacking(tx, job) or why) if rate is None else f"it waits for {rate}"
                 _log.warning(
                     "occurrence.overdue: %s is overdue by %s: %s", subject, human_age(now - start), why
                 )
@@ -138,6 +139,11 @@ class Watcher:
         if found.options.hold_if_missing or not self._known.isdisjoint((found.name, *found.aliases)):
             return False
         return not self._house.handlers.knows(found)
+
+    def _lacking(self, tx: Tx, job: int) -> str | None:
+        """The labels that a job asks for and no node has, in words."""
+        on = self._house.catalog.job(tx, job).options.on
+        return read_present(tx, self._house.clock.wall_us()).lacking(on) if on else None
 
     def _miss(self, tx: Tx, row: tuple[int, str, int | None, str | None], reason: Reason, now: int) -> None:
         run, state, schedule, keys = row

@@ -44,6 +44,7 @@ WITH_A_LEDGER: tuple[tuple[str, Look], ...] = (
     ("zones", doctor_ledger.zones),
     ("engine", doctor_ledger.engine),
     ("handlers", doctor_ledger.handlers),
+    ("labels", doctor_ledger.labels),
     ("scheduled", doctor_ledger.scheduled),
     ("set aside", doctor_ledger.set_aside),
     ("sources", doctor_ledger.sources),

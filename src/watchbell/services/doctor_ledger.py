@@ -9,6 +9,7 @@ from ..core.triggers import Interval
 from ..core.wallclock import zone_rules
 from ..errors import WatchbellError
 from ..store import listing
+from ..store.evidence import read_present
 from ..store.open import open_store
 from ..store.tx import Row, Tx
 from . import engines
@@ -121,6 +122,29 @@ def handlers(patient: Patient) -> Check:
             "Start `watchbell serve --app module:bell` with the application that declares it, or remove its schedules.",
         )
     return ok(name, f"Every one of {many(len(jobs), 'job')} has its function.")
+
+
+def labels(patient: Patient) -> Check:
+    """Jobs that are scheduled and ask for labels that no node has."""
+    name = "labels"
+
+    def work(tx: Tx) -> list[Row]:
+        jobs = tx.rows(
+            "SELECT DISTINCT j.name, j.options FROM job j JOIN schedule s ON s.job = j.id WHERE s.ended_at IS NULL AND "
+            "s.standing = 'on' AND j.ended_at IS NULL AND j.options LIKE '%\"on\":%' ORDER BY j.name"
+        )
+        present = read_present(tx, patient.now)
+        asked = [(job, tuple(json.loads(options).get("on", ()))) for job, options in jobs]
+        return [(job, present.lacking(on)) for job, on in asked if on]
+
+    found = patient.db.read(work)
+    lacking = [f"{job}: {why}." for job, why in found if why is not None]
+    if lacking:
+        how = "`watchbell serve --label …` starts a node that has it; until then they wait."
+        return broken(name, " ".join(lacking[:NAMED]), how)
+    if not found:
+        return ok(name, "No job asks for one.")
+    return ok(name, f"A node has what each of {many(len(found), 'job')} asks for.")
 
 
 def overdue(patient: Patient) -> Check:

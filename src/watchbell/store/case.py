@@ -57,7 +57,7 @@ def read_case(tx: Tx, schedule: int, at: int, now: int) -> Case:
     if row is not None and row.state == "held" and row.held_by == "overlap" and other is None:
         other = next((each for each in live if each.id != row.id and each.due_at <= row.due_at), None)
     present = read_present(tx, now)
-    job, _, handler = _job(tx, schedule, present)
+    job, _, handler, lacking = _job(tx, schedule, present)
     return Case(
         name=name,
         tz=_zone(versions, at),
@@ -77,6 +77,7 @@ def read_case(tx: Tx, schedule: int, at: int, now: int) -> Case:
         other=other,
         live=live,
         handler=handler,
+        lacking=lacking,
     )
 
 
@@ -117,7 +118,7 @@ def read_outlooks(tx: Tx, schedules: Sequence[int], present: Present) -> dict[in
 def _outlook(tx: Tx, schedule: int, present: Present, slots: dict[str, int]) -> Outlook:
     name, created, _, _, set_aside, next_due, _ = _header(tx, schedule)
     versions = _versions(tx, schedule)
-    job, lane, handler = _job(tx, schedule, present)
+    job, lane, handler, lacking = _job(tx, schedule, present)
     live = _first_under_rate(tx, _live(tx, schedule), present.now)
     busy = 0
     if any(row.state == "queued" for row in live):
@@ -146,6 +147,7 @@ def _outlook(tx: Tx, schedule: int, present: Present, slots: dict[str, int]) -> 
         job=job,
         lane=lane,
         handler=handler,
+        lacking=lacking,
         live=live,
         last=last,
         by_hand=None if last is not None else _by_hand(tx, schedule),
@@ -269,17 +271,20 @@ def _pauses(tx: Tx, schedule: int) -> list[KnownPause]:
     return [KnownPause(*row) for row in rows]
 
 
-def _job(tx: Tx, schedule: int, present: Present) -> tuple[str, str, bool | None]:
-    """The job's name, its lane, and whether a node that is up has its handler (None: it needs none)."""
+def _job(tx: Tx, schedule: int, present: Present) -> tuple[str, str, bool | None, str | None]:
+    """The job's name, its lane, whether a node that is up has its handler (None: it needs none), and which labels none
+    has that it asks for."""
     row = tx.row(
         "SELECT j.id, j.name, j.lane, j.aliases, j.options FROM job j JOIN schedule s ON s.job = j.id WHERE s.id = ?",
         (schedule,),
     )
     if row is None:
-        return "", "", None
-    names = job_facts(row).handlers
+        return "", "", None, None
+    facts = job_facts(row)
+    names = facts.handlers
     up = [node for node in present.engines if node.is_up(present.now)]
-    return row[1], row[2], any(names & node.handlers for node in up) if names else None
+    known = any(names & node.handlers for node in up) if names else None
+    return row[1], row[2], known, present.lacking(facts.on)
 
 
 def _run(tx: Tx, run: int | None) -> RunFacts | None:

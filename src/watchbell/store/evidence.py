@@ -84,17 +84,17 @@ class _Schedule:
 def read_present(tx: Tx, now: int) -> Present:
     """The nodes that ever were, and the recorded outages."""
     nodes = {}
-    for row in tx.rows(
-        "SELECT id, name, state, started_at, heartbeat_at, lease_until, stopped_at, handlers, slots, labels FROM node"
-    ):
+    sql = "SELECT id, name, state, started_at, heartbeat_at, lease_until, stopped_at, handlers, slots, labels FROM node"
+    for row in tx.rows(sql):
         nodes[row[0]] = replace(
             Node(*row[:7]),
             handlers=frozenset(json.loads(row[7])),
             slots=json.loads(row[8]),
             acts="exec:" not in row[9],
+            labels=frozenset(json.loads(row[9])),
         )
-    outages = tx.rows("SELECT kind, from_at, to_at FROM outage ORDER BY from_at")
-    return Present(now, nodes, [(row[0], row[1], row[2]) for row in outages], doubt(tx))
+    rows = tx.rows("SELECT kind, from_at, to_at FROM outage ORDER BY from_at")
+    return Present(now, nodes, [(row[0], row[1], row[2]) for row in rows], doubt(tx))
 
 
 def read_page(tx: Tx, ask: Ask, place: Place, zones: dict[tuple[str, str], str]) -> Page:
@@ -336,19 +336,19 @@ def read_live(tx: Tx, after: int, limit: int = ROWS_PER_PAGE, schedule: int | No
 
 
 def _jobs(tx: Tx, wanted: Iterable[int]) -> dict[int, JobFacts]:
-    ids = sorted(wanted)
-    found: dict[int, JobFacts] = {}
+    ids, found = sorted(wanted), dict[int, JobFacts]()
     for start in range(0, len(ids), _AT_ONCE):
         some = ", ".join(map(str, ids[start : start + _AT_ONCE]))
-        for row in tx.rows(f"SELECT id, name, lane, aliases, options FROM job WHERE id IN ({some})"):
-            found[row[0]] = job_facts(row)
+        sql = f"SELECT id, name, lane, aliases, options FROM job WHERE id IN ({some})"
+        found |= {row[0]: job_facts(row) for row in tx.rows(sql)}
     return found
 
 
 def job_facts(row: Row) -> JobFacts:
-    """What (id, name, lane, aliases, options) say of a job's handler."""
+    """What (id, name, lane, aliases, options) say of where a job can be carried out."""
     names = frozenset() if row[2] in BY_THEMSELVES else frozenset((row[1], *json.loads(row[3])))
-    return JobFacts(row[1], names, bool(json.loads(row[4]).get("hold_if_missing")))
+    options = json.loads(row[4])
+    return JobFacts(row[1], names, bool(options.get("hold_if_missing")), tuple(options.get("on", ())))
 
 
 def _alone_since(tx: Tx, schedule: int) -> int | None:

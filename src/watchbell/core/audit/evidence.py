@@ -144,6 +144,7 @@ class Node:
     handlers: frozenset[str] = frozenset()
     slots: Mapping[str, int] = field(default_factory=dict)
     acts: bool = True
+    labels: frozenset[str] = frozenset()
 
     def is_up(self, now: int) -> bool:
         """Whether it acts, as far as anybody can know: not ended, and its lease still runs."""
@@ -170,6 +171,16 @@ class Present:
         """Since when an engine has been up; None if there is none."""
         up = [node.started_at for node in self.engines if node.is_up(self.now)]
         return min(up) if up else None
+
+    def lacking(self, on: Sequence[str]) -> str | None:
+        """That no node that is up has the labels that a job asks for, in words; None if one has them all."""
+        up = [node.labels for node in self.engines if node.is_up(self.now)]
+        if not on or any(labels.issuperset(on) for labels in up):
+            return None
+        known = frozenset[str]().union(*up)
+        missing = [label for label in on if label not in known] or list(on)
+        word = "the label" if len(missing) == 1 else "all of the labels"
+        return f"no node has {word} {', '.join(missing)}"
 
     def shaken_within(self, span_us: int) -> bool:
         """Whether the machine slept, or its clock was set, until a moment ago: leases and deadlines then look past, and

@@ -22,11 +22,12 @@ what it has left."""
 @dataclass(frozen=True, slots=True)
 class JobFacts:
     """What is known of a job: by which names nodes may announce its handler (none: it needs none), and whether its rows
-    wait for a missing handler for ever."""
+    wait for a missing handler for ever; and the labels that it asks of a node."""
 
     name: str
     handlers: frozenset[str] = frozenset()
     hold_if_missing: bool = False
+    on: tuple[str, ...] = ()
 
 
 def stuck(
@@ -47,6 +48,8 @@ def stuck(
     if up is None:  # nothing can move while there is no engine; its next start sees to it
         return None
     now = present.now
+    if job is not None and row.state != "held" and present.lacking(job.on):
+        return None  # it waits for a node that may carry it out, however long that takes
     if row.state in ("waiting", "retrying"):
         if row.ready_at is None or row.lane in full_lanes or now - max(row.ready_at, up) <= TOLERANCE_US:
             return None

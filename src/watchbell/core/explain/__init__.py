@@ -295,6 +295,8 @@ class _Teller:
         self._note(up, text)
         if case.handler is not None and up:
             self._note(case.handler, f"{'a' if case.handler else 'no'} node has the handler of {case.job}")
+        if case.lacking is not None and up:
+            self._note(False, case.lacking)
         return up
 
     def _to_come(self, subject: str, up: bool) -> str:
@@ -302,6 +304,8 @@ class _Teller:
         hindrances = [] if up else [no_engine(case.present, clock)]
         if up and case.handler is False:
             hindrances.append(f"no node has the handler of {case.job}")
+        if up and case.lacking is not None:
+            hindrances.append(case.lacking)
         active = next((row for row in case.live if row.state in ("claimed", "running", "retrying")), None)
         if active is not None:
             overlap = "skip" if case.version is None else case.version.overlap

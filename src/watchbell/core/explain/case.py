@@ -58,7 +58,7 @@ class Case:
 
     `row` is the ledger row at that instant, else `span` covers it. `other` is what the row or span points at: the one
     that stands for it (followed to the last), or the blocker. `live` are the schedule's live rows. `handler` says
-    whether a node that is up knows the job (None: it needs no handler).
+    whether a node that is up knows the job (None: it needs no handler), `lacking` which labels none has that it asks for.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Case:
     other: RunFacts | None = None
     live: Sequence[RunFacts] = ()
     handler: bool | None = None
+    lacking: str | None = None
 
     @property
     def now(self) -> Instant:

@@ -34,6 +34,7 @@ class Outlook:
     job: str = ""
     lane: str = ""
     handler: bool | None = None
+    lacking: str | None = None
     live: Sequence[RunFacts] = ()
     last: RunFacts | None = None
     by_hand: RunFacts | None = None
@@ -139,6 +140,8 @@ def _why(outlook: Outlook, row: RunFacts | None, present: Present, clock: Clock,
         return f"held by run_{ahead.id}, which is {ahead.state} since {clock.short(since)} (overlap)"
     if outlook.handler is False:
         return f"handler missing: no node knows the job {outlook.job}"
+    if outlook.lacking is not None:
+        return outlook.lacking
     if outlook.slots is not None and outlook.busy >= outlook.slots:
         return f"all {outlook.slots} slots for {outlook.lane} jobs are busy" if outlook.slots else (
             f"no node has slots for {outlook.lane} jobs"
