@@ -98,8 +98,9 @@ class Ordeal:
         """Everything; what was violated."""
         store = open_store(self._url, time.time_ns() // 1000)
         set_up(store, self._plan, log_of(self._folder))
-        began = said = time.monotonic()
         self._server.start()
+        self._server.await_service()
+        began = said = time.monotonic()
         errands = Errands(self._server, random.Random(self._seed + 1))
         errands.start()
         while time.monotonic() - began < seconds:

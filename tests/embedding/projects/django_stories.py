@@ -24,8 +24,13 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from django_shop.orders import jobs, tasks
 from django_shop.orders.models import Order
-from django_tasks import TaskResultStatus, default_task_backend
-from django_tasks.exceptions import TaskResultDoesNotExist
+
+try:
+    from django.tasks import TaskResultStatus, default_task_backend
+    from django.tasks.exceptions import TaskResultDoesNotExist
+except ImportError:  # before Django 6.0
+    from django_tasks import TaskResultStatus, default_task_backend
+    from django_tasks.exceptions import TaskResultDoesNotExist
 
 from watchbell.django import bell, on_commit, project
 from watchbell.errors import BadArguments

@@ -1,6 +1,7 @@
 """Settings of the project; its folder is said by the test."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 BASE_DIR = Path(os.environ["SHOP_FOLDER"])
@@ -18,10 +19,11 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django_tasks",
     "watchbell.django",
     "django_shop.orders",
 ]
+if find_spec("django.tasks") is None:  # before Django 6.0
+    INSTALLED_APPS.insert(0, "django_tasks")
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -1,6 +1,9 @@
 """Functions of django.tasks."""
 
-from django_tasks import TaskContext, task
+try:
+    from django.tasks import TaskContext, task
+except ImportError:  # before Django 6.0
+    from django_tasks import TaskContext, task
 
 
 @task()
