@@ -6,6 +6,7 @@ from __future__ import annotations
 from .child import Unmeasured, answer
 from .database import POSTGRES, SQLITE
 from .figures import Figure, median, quantile
+from .ledger import Ledger
 from .session import Session
 from .stock import prepare
 
@@ -21,8 +22,9 @@ def run_now(session: Session) -> None:
     try:
         with session.database() as database:
             prepare(database.url)
-            with session.engine(database) as engine:
+            with session.engine(database) as engine, Ledger(database) as ledger:
                 answer("caller", database.folder, url=database.url, calls=calls, rest_s=0.01)
+                ledger.await_idle(5.0)
                 late = [taken / 1000 for _, taken in engine.ask("taken")["taken"]]
         note = "" if len(late) == calls else f"{len(late)} of {calls} began"
     except Unmeasured as why:
