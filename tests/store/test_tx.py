@@ -143,12 +143,9 @@ def test_after_an_attempt_that_fails_in_the_database_the_transaction_goes_on(sto
 
     def write(tx: Tx) -> None:
         tx.run("INSERT INTO t (id) VALUES (7)")
-        try:
+        with pytest.raises(tx.driver_errors) as caught:
             tx.attempt(lambda: fails[way](tx))
-        except Exception as error:
-            assert tx.is_of_the_database(error)
-        else:
-            pytest.fail("it went well")
+        assert tx.is_of_the_database(caught.value)
         tx.run("INSERT INTO t (id) VALUES (8)")
 
     store.write(write)
