@@ -41,10 +41,11 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 class Reader:
-    """Somebody who tries everything on the page."""
+    """Somebody who tries everything on the page; where it names a server, on theirs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: str | None = None) -> None:
         self.folder = folder
+        self.server = server
         programs = folder / "programs"
         programs.mkdir()
         for name, module in (("watchbell", " -m watchbell"), ("python", "")):
@@ -79,7 +80,8 @@ class Reader:
 
     def _command(self, block: Block, command: str, shown: str) -> None:
         if found := _EXPORT.fullmatch(command):
-            self.env[found[1]] = found[2]
+            ours = self.server is not None and found[2].startswith("postgresql://")
+            self.env[found[1]] = str(self.server) if ours else found[2]
             return
         done = self._run(["sh", "-c", command])
         refused = shown.startswith("watchbell: ")

@@ -20,13 +20,23 @@ from watchbell.executors.environment import KEPT
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
+SERVED = ROOT / "docs" / "guide" / "nodes.md"
+"""The page that needs a server."""
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != SERVED], ids=lambda page: page.stem)
 def test_every_block_runs_as_printed(page: Path, tmp_path: Path) -> None:
+    read(page, Reader(tmp_path))
+
+
+def test_every_block_of_the_page_on_nodes_runs_as_printed(tmp_path: Path, postgres_url: str) -> None:
+    read(SERVED, Reader(tmp_path, postgres_url))
+
+
+def read(page: Path, reader: Reader) -> None:
     found = list(blocks(page))
     assert found
     assert {block.kind for block in found} <= set(KINDS), "a block of another kind would go unchecked"
-    reader = Reader(tmp_path)
     for block in found:
         reader.read(block)
 

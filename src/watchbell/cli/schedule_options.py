@@ -34,7 +34,10 @@ from .setup import several
 
 GAPS = ("end", "shift", "skip")
 FOLDS = ("first", "second", "both")
-COMMAND_ONLY = ("cwd", "env", "inherit_env", "user", "success_codes", "memory", "limit", "rate", "only_if")
+COMMAND_ONLY = (
+    *("cwd", "env", "inherit_env", "user", "success_codes", "memory"),
+    *("on", "limit", "rate", "only_if"),
+)
 _GOES_WITH = {
     "dst": ("--cron", "--calendar"),
     "gap": ("--cron", "--calendar"),
