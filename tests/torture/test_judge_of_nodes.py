@@ -6,6 +6,7 @@ import pytest
 
 from tests.torture.story import ENGINE, OTHER, T0, Story
 from torture.history import Kill, Node
+from torture.nodes.judge import went_on
 from watchbell.store.tokens import hashed
 
 LEASE_S = 15
@@ -110,22 +111,22 @@ def test_the_next_must_wait_until_the_silent_one_is_settled(story: Story) -> Non
     assert story.rules_of_many == {"overlap"}
 
 
-@pytest.mark.parametrize("lane", ["async", "process", "command"])
-def test_an_engine_that_is_cut_off_and_lives_ends_what_can_be_ended(story: Story, lane: str) -> None:
+def test_what_a_node_runs_that_is_cut_off_may_go_on_beside_the_next(story: Story) -> None:
     story.silent(2, 22, "refuse")
-    lost(story, lane=lane)
-    next_one(story)
-    story.at(1, "end", 23, pid=ENGINE)
-    assert story.rules_of_many == {"overlap"}
-
-
-def test_an_engine_that_is_cut_off_cannot_end_a_thread(story: Story) -> None:
-    story.silent(2, 22, "refuse")
-    lost(story, lane="thread")
+    lost(story)
     next_one(story)
     story.says(2, "over")
     story.at(1, "end", 23, pid=ENGINE)
     assert story.rules_of_many == set()
+
+
+@pytest.mark.parametrize(("kind", "why"), [("stop", "stopped"), ("refuse", "cut")])
+def test_what_went_on_after_it_was_lost_is_counted(story: Story, kind: str, why: str) -> None:
+    story.silent(2, 22, kind)
+    lost(story)
+    assert set(went_on(story.history).values()) == {0}
+    story.at(1, "end", 23, pid=ENGINE)
+    assert went_on(story.history) == {"stopped": 0, "cut": 0} | {why: 1}
 
 
 def test_what_was_ended_in_time_is_in_nobodys_way(story: Story) -> None:

@@ -162,7 +162,8 @@ def say(
     print("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
     print(
         f"  {result['skipped']} found nobody there; {result['fenced']} engines came back after they had been declared dead; "
-        f"replies to commits eaten: {result['eaten'] or 'none'}"
+        f"replies to commits eaten: {result['eaten'] or 'none'}; "
+        f"runs that went on after they were lost: {result['went_on']}"
     )
     print("  " + ", ".join(f"{count} {state}" for state, count in sorted(verdict.ends.items())))
     say_violations(verdict, "faults.log, jobs.log, engine-*.log, occurrence.csv", seed)

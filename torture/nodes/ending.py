@@ -24,7 +24,7 @@ from ..patience import Patience
 from ..setting import limits_of
 from .code import EXTRA, changed_in, newer, orders_hold, orders_of
 from .field import Field
-from .judge import check_many
+from .judge import check_many, went_on
 from .posts import now_us
 
 STILL_S = 75.0
@@ -86,6 +86,7 @@ class Ending:
             "engines": len(history.lives),
             "fenced": len(history.nodes) - len({node.pid for node in history.nodes}),
             "eaten": self._eaten(),
+            "went_on": went_on(history),
             "promises": len(history.promises),
         }
 

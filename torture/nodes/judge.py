@@ -2,8 +2,8 @@
 silent and alive. Pure functions over values.
 
 A node that is stopped, or cut off from the database, for longer than its lease is declared dead by the others, which settle
-its runs as lost. It cannot be told, so that what it had begun may go on: that alone is allowed, and only where the evidence
-says that it was silent. It must begin nothing once its lease is over.
+its runs as lost. It cannot be told, so that what it had begun may go on beside what begins then: that alone is allowed, and
+only where the evidence says that it was silent (docs/design/nodes.md). It must begin nothing once its lease is over.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Many(Joined):
 
     def why_lost(self, node: int | None, claimed_at: int | None, lost_at: int | None) -> str | None:
         """What the evidence says of an owner whose claim was settled as lost: it was `killed`; `stopped`, so that it could
-        do nothing at the end of its lease; `cut` off, when it could and had to end its work; or it `left` while it was cut
-        off. None if nothing explains it."""
+        do nothing at the end of its lease; `cut` off, and lived; or it `left` while it was cut off. None if nothing explains
+        it."""
         pid = self.pid(node)
         if pid is None:
             return None
@@ -88,10 +88,6 @@ class Many(Joined):
             for one in self.history.silences
         )
 
-    def goes_on(self, row: Row, why: str | None) -> bool:
-        """Whether a lost run may still be at work: its node was stopped, or cut off and cannot end a thread."""
-        return why == "stopped" or (why in ("cut", "left") and row.lane == "thread")
-
     def lost_claim(self, row: Row, epoch: int) -> tuple[int | None, int | None, int | None] | None:
         """(node, claimed at, settled at) of a claim that was settled as lost; None if it was not."""
         if (attempt := self.attempts[row.run].get(epoch)) is not None:
@@ -102,17 +98,14 @@ class Many(Joined):
         return None
 
     def left(self, row: Row, begin: Record) -> float | None:
-        """Where in the log a lost run is in nobody's way any more: its engine was killed; or the others have settled it,
-        and its owner could not end it."""
+        """Where in the log a lost run is in nobody's way any more: its engine was killed; or the others have settled it
+        after its silence."""
         claim = self.lost_claim(row, begin.epoch)
         why = None if claim is None else self.why_lost(*claim)
         if claim is None or why is None:
             return None
         if why == "killed":
             return super().left(row, begin)
-        if not self.goes_on(row, why):
-            exited = self.exits.get(self.pid(claim[0]) or 0)
-            return None if exited is None else max(self.place_at(exited), begin.place + 0.5)
         return max(self.place_at(claim[2] or 0), begin.place + 0.5)
 
     def place_at(self, wall_us: int) -> float:
@@ -128,6 +121,23 @@ def check_many(history: History) -> list[Violation]:
     """Every counter-example to every rule."""
     joined = Many(history)
     return [violation for rule in RULES for violation in rule(joined)]
+
+
+def went_on(history: History) -> dict[str, int]:
+    """How many runs went on after the others had settled them as lost: in nodes that were stopped, and in nodes that were
+    cut off."""
+    joined = Many(history)
+    found = {"stopped": 0, "cut": 0}
+    for row in history.rows:
+        for begin in joined.begins(row):
+            claim = joined.lost_claim(row, begin.epoch)
+            why = None if claim is None else joined.why_lost(*claim)
+            if claim is None or why not in found:
+                continue
+            settled = joined.place_at(claim[2] or 0)
+            lines = [record for record in joined.records[row.key] if record.epoch == begin.epoch]
+            found[why] += any(record.place > settled for record in lines)
+    return found
 
 
 def only_the_silent_are_lost(joined: Many) -> Iterator[Violation]:
@@ -184,7 +194,7 @@ def _is_left_over(joined: Many, row: Row, over: Record) -> bool:
                 begin.place >= over.place
                 or (other.run, begin.epoch) == (row.run, over.epoch)
                 or claim is None
-                or not joined.goes_on(other, joined.why_lost(*claim))
+                or joined.why_lost(*claim) not in ("stopped", "cut", "left")
             ):
                 continue
             stops = [
