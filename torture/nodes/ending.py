@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import psycopg
 
-from watchbell.core.triggers import parse_trigger, trigger_from_json
+from watchbell.core.triggers import Interval, parse_trigger, trigger_from_json
 from watchbell.errors import NotFound
 from watchbell.store.base import Store
 from watchbell.store.open import open_store
@@ -177,7 +177,8 @@ class Ending:
             )
         for node, pid, state in store.read(lambda tx: tx.rows(_NODES)):
             field.say("node", f"node {node} (process {pid}) is {state}, and every engine has stopped")
-        if any(life.newer for life in field.lives):
+        acted = {int(row[0]) for row in store.read(lambda tx: tx.rows("SELECT pid FROM node"))}
+        if any(life.newer and life.pid in acted for life in field.lives):
             self._newest_code_counts(store)
 
     def _newest_code_counts(self, store: Store) -> None:
@@ -189,7 +190,8 @@ class Ending:
             "WHERE s.name = ? AND s.ended_at IS NULL"
         )
         found = trigger_from_json(json.loads(str(store.read(lambda tx: tx.value(sql, (name,))))))
-        if type(found) is not type(wanted) or getattr(found, "every_us", 0) != getattr(wanted, "every_us", 0):
+        assert isinstance(wanted, Interval)
+        if not isinstance(found, Interval) or found.period_us != wanted.period_us:
             field.say("declared", f"the newer code has {name} as {wanted}, and the ledger has {found}")
 
 
