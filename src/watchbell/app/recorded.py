@@ -32,6 +32,7 @@ from ..executors.command import launch_of, without_own_error
 from ..executors.environment import environment, mark
 from ..executors.exits import not_started, outcome_of
 from ..executors.holding import SHUTDOWN, Live, after_asking
+from ..executors.identity import own_process
 from ..executors.orphans import start_time
 from ..store import claims, nodes, runs, settling
 from ..store.base import Store
@@ -144,6 +145,7 @@ class _Recorded:
             _version.__version__,
             {"command": 1},
             labels=(nodes.exec_label(start_time(os.getpid())),),
+            process=own_process(),
         )
         now = self._clock.wall_us()
         return self._store.write(lambda tx: nodes.register(tx, info, now, acting=False)[0])

@@ -108,6 +108,8 @@ class Bell:
             house.store.write(lambda tx: claims.hand_back(tx, house.node, returned))
             house.desk.clear(returned)
             self._returned.clear()
+            if house.store.shared:  # others begin at once what was handed back
+                house.store.poke()
 
     # --- settle ---------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class House:
     epoch: int = 0
     database: str = ""
     lease_us: int = LEASE_US
+    joined_ns: int | None = None
+    """What the boot-time clock showed before this incarnation was registered: its lease counts from then."""
     labels: tuple[str, ...] = ()
     """What this node is marked with; a job may ask for some of them."""
     process: str = ""

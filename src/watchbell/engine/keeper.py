@@ -28,7 +28,7 @@ class Keeper:
     def __init__(self, house: House, notes: Notes) -> None:
         self._house = house
         self._notes = notes
-        self._renewed_boot = house.clock.boot_ns()
+        self._renewed_boot = house.clock.boot_ns() if house.joined_ns is None else house.joined_ns
         self._next_renewal = 0
         self._strange: set[tuple[int, int]] = set()
         self._marked: set[tuple[int, int]] = set()

@@ -339,8 +339,6 @@ class Node:
         if not replaced:
             self._quietly(lambda: house.store.write(lambda tx: nodes.drain(tx, house.node)))
             self._quietly(lambda: bell.hand_back(house.desk.withdraw_ready()))
-            if house.store.shared:  # others begin at once what was handed back
-                self._quietly(house.store.poke)
         end = clock.mono_ns() + grace * 1000
         if waiting := len(house.desk):
             _log.info(

@@ -68,6 +68,7 @@ def take_over(house: House, info: NodeInfo, *, proven_dead: bool, folder: Path |
             _log.warning("engine.gate_recounted: %s said %d active, the ledger says %d", key, was, real)
         return node, epoch, max(0, down)
 
+    house.joined_ns = house.clock.boot_ns()
     house.node, house.epoch, down = store.write(enter)
     house.database = str(store.read(lambda tx: tx.value("SELECT value FROM meta WHERE key = 'database_id'")))
     if folder is not None:

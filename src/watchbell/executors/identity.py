@@ -19,6 +19,12 @@ def own_process() -> str:
     return f"{_namespace()}:{started}" if started and _namespace() else ""
 
 
+def is_visible(process: str) -> bool:
+    """Whether a process of this machine that said so of itself can be looked for from here: it lives in the same
+    container, or in none. One that said nothing is taken to."""
+    return not process or process.partition(":")[0] == _namespace()
+
+
 def has_ended(pid: int, process: str) -> bool:
     """Whether a process of this machine that said so of itself has ended, beyond doubt. One that cannot be seen from
     here, as it lives in another container, has not."""

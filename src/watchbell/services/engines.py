@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from ..clock import SystemClock
 from ..core.instants import SECOND, human_age, human_ago, human_duration
+from ..executors.identity import is_visible
 from ..store import listing
 from ..store.sqlite.reserve import Told
 from ..store.tx import Row, Tx
@@ -137,7 +138,7 @@ def _view(row: Row, now: int, alive: Alive) -> NodeView:
     node, name, host, pid, boot_id, version, state, started, heartbeat, lease, epoch, *more = row
     silent = now - heartbeat
     fault = None
-    if alive(host, boot_id, pid) is False:
+    if is_visible(more[3]) and alive(host, boot_id, pid) is False:
         fault = f"process {pid} of node {name} has died without a word; its last heartbeat was {human_ago(silent)}"
     elif lease < now:
         fault = (

@@ -286,10 +286,10 @@ def span_endings(tx: Tx, since: int) -> dict[str, int]:
 
 def nodes_known(tx: Tx) -> list[Row]:
     """(id, name, host, pid, boot id, version, state, started_at, heartbeat_at, lease_until, epoch, slots, labels,
-    skew) of the engines and stand-bys that have not ended, newest first."""
+    skew, process) of the engines and stand-bys that have not ended, newest first."""
     return tx.rows(
         "SELECT id, name, host, pid, boot_id, version, state, started_at, heartbeat_at, lease_until, engine_epoch, "
-        "slots, labels, skew_us "
+        "slots, labels, skew_us, process "
         f"FROM node WHERE (state IN ('up', 'draining') AND {_ENGINES}) OR state = 'standby' ORDER BY id DESC LIMIT 100"
     )
 
