@@ -6,7 +6,8 @@ A folder whose tests are to be carried out so says in its `conftest.py`:
 
 and its tests ask for their databases here. What is SQLite's own (its file, its lock) is marked `sqlite` and carried out
 once, as is what is PostgreSQL's own (it is in a file test_postgres…, or asks for a server by itself). Without a server
-those on PostgreSQL are skipped, with the reason (tests/postgres).
+those on PostgreSQL are skipped, with the reason (tests/postgres). What takes thousands of transactions is marked `many_turns`,
+and carried out on PostgreSQL for a release only.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from hypothesis.strategies import SearchStrategy
 
 from watchbell.store.base import Store
 from watchbell.store.open import open_store
-
-BOTH = ("sqlite", "postgresql")
 
 
 class _Lane:
@@ -93,7 +92,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     of_postgres = "postgres" in metafunc.fixturenames or ".test_postgres" in metafunc.module.__name__
     own = of_postgres or metafunc.definition.get_closest_marker("sqlite") is not None
     if "lane" in metafunc.fixturenames and not own:
-        metafunc.parametrize("lane", BOTH, indirect=True, scope="function")
+        long = metafunc.definition.get_closest_marker("many_turns") is not None
+        server = pytest.param("postgresql", marks=pytest.mark.release) if long else "postgresql"
+        metafunc.parametrize("lane", ["sqlite", server], indirect=True, scope="function")
 
 
 @pytest.fixture(autouse=True)

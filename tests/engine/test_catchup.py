@@ -178,6 +178,7 @@ def test_S1_4_the_start_deadline_is_of_the_first_start_only(story: Begin) -> Non
     assert begun.seen() == [("02:00", "succeeded", None)]
 
 
+@pytest.mark.many_turns
 def test_S1_5_a_backlog_never_takes_all_slots_from_what_is_new(story: Begin, file: Path) -> None:
     """After a restart 40 schedules are late and 4 threads are there: half of them may be taken by the backlog."""
 

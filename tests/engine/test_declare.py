@@ -237,6 +237,7 @@ def test_run_at_start_is_one_run_by_hand_at_creation_and_never_again(story: Begi
     assert begun.rows("SELECT origin FROM occurrence ORDER BY id") == [("manual",), ("scheduled",)]
 
 
+@pytest.mark.many_turns
 def test_S4_2_add_job_declares_a_job_and_its_interval(story: Begin) -> None:
     called: list[str] = []
 
@@ -295,6 +296,7 @@ def test_S1_14_a_fixed_delay_counts_from_each_end_also_from_failures_and_over_a_
     assert begun.seen()[2:] == [("00:35", "lost", "begun"), ("00:55", "succeeded", None)]
 
 
+@pytest.mark.many_turns
 @pytest.mark.parametrize("days", [60, pytest.param(365, marks=pytest.mark.release)])
 def test_S1_14_one_hourly_schedule_for_a_year(story: Begin, days: int) -> None:
     # A run takes a millisecond here, however many there were before: the year is for a release.

@@ -271,6 +271,7 @@ def test_ten_thousand_that_wait_are_not_looked_at_for_each_start(story: Begin) -
     )
 
 
+@pytest.mark.many_turns
 @databases.holds_for(
     sqlite=10,
     postgresql=2,

@@ -283,6 +283,7 @@ def test_the_number_of_a_run_that_was_removed_is_never_given_to_another() -> Non
     assert story.bell.run_now("once_in_a_while").run == first + 1
 
 
+@pytest.mark.many_turns
 def test_a_clock_that_nobody_has_confirmed_removes_nothing(tmp_path: Path) -> None:
     """What is removed does not come back when the clock is set right: neither in doubt, nor while the backlog is held."""
     story = Story(every_hour, file=tmp_path / "w.db", keep=SHORT)

@@ -294,9 +294,11 @@ def test_S0_4_after_max_consecutive_errors_it_alerts_once_and_again_only_after_a
     told: list[Any] = []
     begun.bell.on("source.failed")(told.append)
     begun.bell.on("source.recovered")(told.append)
-    begun.change("INSERT INTO channel (name, kind, options, created_at) VALUES ('ops', 'webhook', '{}', 0)")
     begun.change(
-        "INSERT INTO alert_rule (scope, events, channel, created_at) VALUES ('workspace', ?, 1, 0)",
+        "INSERT INTO channel (id, name, kind, options, created_at) VALUES (1, 'ops', 'webhook', '{}', 0)"
+    )
+    begun.change(
+        "INSERT INTO alert_rule (id, scope, events, channel, created_at) VALUES (1, 'workspace', ?, 1, 0)",
         json.dumps(["failed", "recovered"]),
     )
     for _ in range(2):

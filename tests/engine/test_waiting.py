@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 from tests import databases
@@ -181,6 +183,7 @@ def test_a_pause_does_not_stop_what_waits_for_its_start_and_dropping_does(story:
     assert begun.seen()[-1] == ("00:30", "skipped", "paused")
 
 
+@pytest.mark.many_turns
 def test_grace_and_start_deadline_count_from_the_start(story: Begin) -> None:
     begun = story(working("1m", "1h", spread="9m", start_deadline="2m", grace="90s"))
     begun.node.set_slots(thread=0)
@@ -249,13 +252,14 @@ def test_a_start_that_waits_costs_one_row_write_more_and_no_statement_of_its_own
         begun.node.step()
     written.pop("update node", 0)
     assert dict(written) == {"insert occurrence": 100, "update cursor": 100, "update occurrence": 200}
-    assert len(statements) < 100
+    assert max(Counter(statements).values()) < 50  # none was asked for each of them
     assert begun.states() == ["succeeded"] * 100
 
 
 OVERLAPS = ["skip", "queue_one", "queue_all", "replace", "allow"]
 
 
+@pytest.mark.many_turns
 @databases.holds_for(
     sqlite=20,
     postgresql=3,

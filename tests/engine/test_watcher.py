@@ -26,9 +26,11 @@ def lasting(span: str, **options: Any) -> Callable[[Watchbell], None]:
 
 
 def alert_on(begun: Story, *events: str) -> None:
-    begun.change("INSERT INTO channel (name, kind, options, created_at) VALUES ('ops', 'webhook', '{}', 0)")
     begun.change(
-        "INSERT INTO alert_rule (scope, events, channel, created_at) VALUES ('workspace', ?, 1, 0)",
+        "INSERT INTO channel (id, name, kind, options, created_at) VALUES (1, 'ops', 'webhook', '{}', 0)"
+    )
+    begun.change(
+        "INSERT INTO alert_rule (id, scope, events, channel, created_at) VALUES (1, 'workspace', ?, 1, 0)",
         json.dumps(events),
     )
 

@@ -61,7 +61,7 @@ def _measure(tx: Tx, run: int, job: int) -> None:
     size += lines * LINE_BYTES
     tx.run("INSERT INTO log_size (run, job, bytes, lines) VALUES (?, ?, ?, ?)", (run, job, size, lines))
     tx.run(
-        "INSERT INTO log_total (job, bytes) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET bytes = bytes + excluded.bytes",
+        "INSERT INTO log_total (job, bytes) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET bytes = log_total.bytes + excluded.bytes",
         (job, size),
     )
 
