@@ -28,6 +28,7 @@ class Before:
     def __init__(self, url: str, folder: Path) -> None:
         self.direct = url
         self._log = folder / "proxy.log"
+        self._log.touch()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = through(url, self._listening.getsockname()[1], "torture-test")
         heard, self._orders = os.pipe()
@@ -101,6 +102,18 @@ def test_a_commit_that_comes_late_happens_after_its_client_has_given_up(proxy: B
     with pytest.raises(psycopg.OperationalError):
         proxy.write()
     proxy.wait_for(proxy.is_there)
+
+
+def test_nobody_can_ask_what_became_of_a_commit(proxy: Before) -> None:
+    proxy.order(do="eat", how="after", count=1, then_refuse=True)
+    with pytest.raises(psycopg.OperationalError):
+        proxy.write()
+    proxy.wait_for(lambda: "eaten" in proxy.said())
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(proxy.url)
+    proxy.order(do="pass")
+    psycopg.connect(proxy.url).close()
+    assert proxy.is_there()
 
 
 def test_only_so_many_are_eaten(proxy: Before) -> None:

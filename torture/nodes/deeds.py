@@ -10,7 +10,7 @@ from .. import sidelog
 from ..processes import children_of, family_of, send
 from . import posts
 from .cluster import Cluster
-from .faults import ANYBODY, Fault
+from .faults import ANYBODY, UNASKED, Fault
 from .field import Field
 from .posts import Post, now_us
 
@@ -107,12 +107,17 @@ class Deeds:
                 self._field.at(fault.until_s, lambda one=one: self._off(fault, one))  # type: ignore[misc]
 
     def _on(self, fault: Fault, post: Post) -> None:
-        if fault.kind in ("refuse", "stall"):
+        asks = not fault.variant.endswith(UNASKED)
+        if fault.kind in ("refuse", "stall") or not asks:
             self._field.quiet.begins(post.number, fault.kind)
         orders: dict[str, dict[str, object]] = {
             "stall": {"way": fault.variant},
             "delay": {"seconds": DELAY_S},
-            "eat": {"how": fault.variant, "count": 1 + fault.number % 3},
+            "eat": {
+                "how": fault.variant.removesuffix(UNASKED),
+                "count": 1 + fault.number % 3,
+                "then_refuse": not asks,
+            },
         }
         post.order(do=fault.kind, **orders.get(fault.kind, {}))
 

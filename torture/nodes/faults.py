@@ -19,6 +19,10 @@ SETTLING_S = 1.0
 ANYBODY = -1
 """The node of a fault that hits the server, and with it all."""
 
+UNASKED = " unasked"
+"""The end of a variant of `eat` in which the server cannot be asked what became of the commit, for longer than a node asks."""
+UNASKED_S = 13.0
+
 _OF_A_NODE = (
     ("kill", 5),
     ("stop", 3),
@@ -37,7 +41,7 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
     "kill": ("alone", "spawner_first", "spawner_last"),
     "stop": ("alone", "family"),
     "stall": ("both", "both", "up", "down"),
-    "eat": ("after", "after", "before", "race", "late"),
+    "eat": ("after", "after", "before", "race", "late", f"after{UNASKED}", f"before{UNASKED}"),
 }
 
 
@@ -96,7 +100,8 @@ def faults_of(
         else:
             kind = _weighed(drawn, _OF_A_NODE, only)
             variant = drawn.choice(_VARIANTS.get(kind, ("",)))
-            fault = Fault(len(found), at, kind, node, _length(drawn, kind), variant)
+            lasts = UNASKED_S if variant.endswith(UNASKED) else _length(drawn, kind)
+            fault = Fault(len(found), at, kind, node, lasts, variant)
         free[node] = fault.until_s + drawn.choice(RESTS_S)
         found.append(fault)
     return tuple(found)

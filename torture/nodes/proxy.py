@@ -3,7 +3,8 @@ and no other. What it does is said to it in lines of JSON through a pipe; what i
 
 `cut` breaks every connection once; `refuse` breaks those that come as well, until `pass`. `stall` leaves connections open and
 passes nothing on: `both` ways, or only `up` (to the server) or `down`; `pass` lets what has waited go on. `delay` keeps every
-piece for a while. `eat` takes the reply of so many commits: see `Eaten`.
+piece for a while. `eat` takes the reply of so many commits: see `Eaten`; and where it says `then_refuse`, nothing can be asked
+about the first of them until `pass`.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Proxy:
         self.delay_s = 0.0
         self.to_eat = 0
         self.eaten = Eaten.AFTER
+        self._then_refuses = False
         self.up = asyncio.Event()
         self.down = asyncio.Event()
 
@@ -93,9 +95,10 @@ class Proxy:
             self.delay_s = float(str(order["seconds"]))
         elif what == "eat":
             self.to_eat, self.eaten = int(str(order["count"])), Eaten(str(order["how"]))
+            self._then_refuses = bool(order.get("then_refuse"))
 
     def _pass(self) -> None:
-        self._refuses, self.delay_s, self.to_eat = False, 0.0, 0
+        self._refuses, self.delay_s, self.to_eat, self._then_refuses = False, 0.0, 0, False
         self.up.set()
         self.down.set()
 
@@ -122,6 +125,13 @@ class Proxy:
             await link.run()
         finally:
             self._links.discard(link)
+
+    def has_eaten(self, text: str) -> None:
+        """A reply is lost."""
+        self.note(f"eaten {text}")
+        if self._then_refuses:
+            self._refuses = True
+            self._cut()
 
     def note(self, text: str) -> None:
         """Write down what was done."""
@@ -211,7 +221,7 @@ class Link:
     async def _eat(self, commit: bytes, how: Eaten) -> None:
         """Let the reply to this COMMIT be lost."""
         if how is Eaten.BEFORE:
-            self._proxy.note(f"eaten {how}: it has not reached the server")
+            self._proxy.has_eaten(f"{how}: it has not reached the server")
             return
         self._eating = asyncio.get_running_loop().create_future()
         if how is Eaten.LATE:
@@ -219,11 +229,11 @@ class Link:
             await asyncio.sleep(LATE_S)
         await self._server.write(commit)
         if how is Eaten.RACE:
-            self._proxy.note(f"eaten {how}: nobody knows")
+            self._proxy.has_eaten(f"{how}: nobody knows")
             return
         reply = await self._eating
         said = "it was carried out" if b"COMMIT\0" in reply else f"the server said {reply[:60]!r}"
-        self._proxy.note(f"eaten {how}: {said}")
+        self._proxy.has_eaten(f"{how}: {said}")
 
 
 def serve(listening: socket.socket, server: tuple[str, int] | str, log: Path, orders: int) -> None:
