@@ -70,6 +70,17 @@ def test_with_a_session_of_sqlalchemy_too(bell: Watchbell, postgres_url: str) ->
     assert runs(bell) == 1
 
 
+def test_a_transaction_in_another_database_is_refused_with_the_reason(
+    bell: Watchbell, empty_postgres_url: str
+) -> None:
+    job: Any = bell._declared.jobs["confirm"]
+    with psycopg.connect(empty_postgres_url) as other:
+        with pytest.raises(BadArguments, match="it has to be in the same database"):
+            job.enqueue(1, tx=other)
+        other.rollback()
+    assert runs(bell) == 0
+
+
 IN_DJANGO = """
 import os
 import django

@@ -37,7 +37,16 @@ def enqueue_joined(store: Store, tx: Any, wish: Wish) -> Enqueued:
     from ..store.postgres.within import enqueue_within
 
     assert isinstance(store, PostgresStore)
-    return enqueue_within(raw_connection(tx), store.address, wish)
+    connection = raw_connection(tx)
+    import psycopg.errors as refusals
+
+    try:
+        return enqueue_within(connection, store.address, wish)
+    except (refusals.InvalidSchemaName, refusals.UndefinedTable, refusals.InsufficientPrivilege) as error:
+        raise BadArguments(
+            f"The transaction of tx cannot write into the ledger {store.where} ({str(error).splitlines()[0]}), and can only be "
+            "rolled back now: it has to be in the same database, by a user who may."
+        ) from error
 
 
 def raw_connection(tx: Any) -> psycopg.Connection[Any]:
