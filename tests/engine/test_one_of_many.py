@@ -61,10 +61,10 @@ def test_S3_4_a_schedule_that_cannot_be_planned_is_set_aside_and_its_neighbours_
     assert node.rows("SELECT standing FROM schedule WHERE name = 'bad'") == [("set_aside",)]
 
 
-def test_text_that_utf8_has_no_form_for_is_kept_written_out() -> None:
+def test_text_that_utf8_or_a_database_has_no_form_for_is_kept_written_out() -> None:
     clock = ManualClock.at("2026-11-21T00:00:00Z")
     bell = Watchbell(databases.fresh(), clock=clock)
-    name = os.fsdecode(b"caf\xe9.txt")
+    name = os.fsdecode(b"caf\xe9.txt") + "\0"
     ran: list[str] = []
 
     @bell.schedule(every("1m"))
@@ -83,8 +83,8 @@ def test_text_that_utf8_has_no_form_for_is_kept_written_out() -> None:
     node.advance("3m")
     assert len(ran) == 3
     errors = {row[0] for row in node.rows("SELECT error FROM occurrence WHERE state = 'failed'")}
-    assert errors == {r"ValueError: cannot read caf\udce9.txt"}
-    assert node.rows("SELECT count(*) FROM run_log WHERE text LIKE '%udce9%'") == [(3,)]
+    assert errors == {r"ValueError: cannot read caf\udce9.txt\x00"}
+    assert node.rows("SELECT count(*) FROM run_log WHERE text LIKE '%udce9.txt_x00%'") == [(3,)]
     assert bell.audit().ok
 
 
