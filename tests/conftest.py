@@ -29,16 +29,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="a test that needs PostgreSQL or PgBouncer fails where there is none, and is not skipped",
     )
+    parser.addoption(
+        "--through-pgbouncer",
+        action="store_true",
+        help="carry out what holds for both databases on PostgreSQL by way of a real PgBouncer",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --release the tests that are marked so are left out, and counted as deselected."""
-    if config.getoption("--release"):
-        return
-    long = [item for item in items if item.get_closest_marker("release")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if not item.get_closest_marker("release")]
+    """Without --release the tests that are marked so are left out, and counted as deselected; through PgBouncer those
+    that are not about both databases."""
+    left_out = []
+    if not config.getoption("--release"):
+        left_out += [item for item in items if item.get_closest_marker("release")]
+    if config.getoption("--through-pgbouncer"):
+        left_out += [item for item in items if "[postgresql" not in item.nodeid and item not in left_out]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(scope="session", autouse=True)

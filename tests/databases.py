@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
+from tests.postgres.fixtures import Bouncer
 from watchbell.store.base import Store
 from watchbell.store.open import open_store
 
@@ -104,6 +105,8 @@ def lane(request: pytest.FixtureRequest) -> Iterator[str]:
     before, name = _present, getattr(request, "param", "sqlite")
     with ExitStack() as ends:
         lend = request.getfixturevalue("postgres").lend if name == "postgresql" else None
+        if lend is not None and request.config.getoption("--through-pgbouncer"):
+            lend = _pooled(lend, request.getfixturevalue("pgbouncer"))
         if lend is not None:
             lend = _closing(lend, ends)
         _present = _Lane(name, lend, ends)
@@ -111,6 +114,19 @@ def lane(request: pytest.FixtureRequest) -> Iterator[str]:
             yield name
         finally:
             _present = before
+
+
+def _pooled(
+    lend: Callable[[], AbstractContextManager[str]], pgbouncer: Bouncer
+) -> Callable[[], AbstractContextManager[str]]:
+    """The same databases, by way of the pooler."""
+
+    @contextlib.contextmanager
+    def lent() -> Iterator[str]:
+        with lend() as url:
+            yield pgbouncer.through(url)
+
+    return lent
 
 
 def _closing(
