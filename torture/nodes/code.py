@@ -43,7 +43,7 @@ def plan_of_nodes(seed: int) -> Plan:
             longest_s=24.0 if lane != "command" else 36.0,  # which takes half of it
             failing=0.1,
             options=dict(drawn.choice(_LONG)),
-            attempts=3,
+            attempts=2,
             rerun=drawn.random() < 0.5,
         )
         for lane in ("async", "process", "thread", "command")
