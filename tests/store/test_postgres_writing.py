@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -132,12 +133,8 @@ def test_a_commit_of_which_nobody_can_say_what_became_fails_every_caller_as_unkn
 ) -> None:
     monkeypatch.setattr(outcome, "PATIENCE_US", 200_000)
 
-    def shut(server: Any, message: bytes) -> None:
-        way.shut = True
-        proxy.after(server, message)
-
     def arm(tx: Tx) -> None:
-        way.lose = shut
+        way.lose, way.shut = proxy.after, True
 
     answers = Group(lossy, arm, put(1), put(2)).answers
     assert [type(answer) for answer in answers] == [CommitUnknown] * 3
@@ -251,6 +248,20 @@ def test_callers_share_a_commit_and_one_callers_error_is_its_own(store: Postgres
     answers = Group(store, put(1), refuse, put(2), put(1), put(3)).answers
     assert [type(answer) for answer in answers] == [int, KeyError, int, StoreError, int]
     assert numbers(store) == [1, 2, 3]
+
+
+def test_an_error_that_is_passed_over_is_told_and_takes_nobody_else_with_it(store: PostgresStore) -> None:
+    def passes_over(tx: Tx) -> str:
+        put(7)(tx)
+        with contextlib.suppress(psycopg.Error):
+            put(7)(tx)
+        return "all is well"
+
+    with pytest.raises(StoreError, match="passed over"):
+        store.write(passes_over)
+    answers = Group(store, put(1), passes_over, put(2)).answers
+    assert [type(answer) for answer in answers] == [int, StoreError, int]
+    assert numbers(store) == [1, 2]
 
 
 def test_a_deadlock_with_somebody_who_takes_no_lock_is_tried_again(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from ..turns import Piece, Turns
 from ..tx import Tx
@@ -128,6 +129,10 @@ class Writer:
             conn.execute("SAVEPOINT piece")
         try:
             piece.result = piece.work(tx)
+            if (
+                conn.info.transaction_status == TransactionStatus.INERROR
+            ):  # a COMMIT would say nothing, and undo it all
+                raise psycopg.errors.InFailedSqlTransaction("an error in it was passed over")
         except Exception as error:
             if conn.closed or (isinstance(error, psycopg.Error) and may_try_again(error)):
                 raise
