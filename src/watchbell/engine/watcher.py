@@ -8,6 +8,7 @@ import json
 import logging
 
 from ..core.alert import Happening
+from ..core.audit.evidence import Present
 from ..core.instants import human_age, human_duration, to_text
 from ..core.lanes import BY_THEMSELVES
 from ..core.rates import held_by_rate
@@ -52,6 +53,8 @@ class Watcher:
         self._looked = 0
         self._known: set[str] = set()
         """The names of the handlers that any node has had within the grace."""
+        self._present: Present | None = None
+        """Who is there, once this look has had to ask."""
 
     def step(self) -> int:
         """Look once."""
@@ -69,6 +72,7 @@ class Watcher:
 
     def _sweep(self, tx: Tx, now: int) -> None:
         self._house.fence(tx)
+        self._present = None
         self._known = nodes.known_since(tx, self._house.clock.wall_us() - HANDLER_GRACE_US)
         waiting = tx.rows(
             "SELECT o.id, o.state, o.schedule, o.job, o.due_at, o.start_at, o.gates, o.held_by, o.lane, s.name, "
@@ -143,7 +147,11 @@ class Watcher:
     def _lacking(self, tx: Tx, job: int) -> str | None:
         """The labels that a job asks for and no node has, in words."""
         on = self._house.catalog.job(tx, job).options.on
-        return read_present(tx, self._house.clock.wall_us()).lacking(on) if on else None
+        if not on:
+            return None
+        if self._present is None:
+            self._present = read_present(tx, self._house.clock.wall_us())
+        return self._present.lacking(on)
 
     def _miss(self, tx: Tx, row: tuple[int, str, int | None, str | None], reason: Reason, now: int) -> None:
         run, state, schedule, keys = row
@@ -171,7 +179,7 @@ class Watcher:
             gates.admit_held(tx, schedule)
 
     def _job_name(self, tx: Tx, job: int) -> str:
-        return str(tx.value("SELECT name FROM job WHERE id = ?", (job,)))
+        return self._house.catalog.job(tx, job).name
 
     # --- runs that take long ----------------------------------------------------------------------------------------
 
