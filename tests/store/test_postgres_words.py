@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import doctest
 import re
+from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from watchbell.store.postgres import dialect
-from watchbell.store.postgres.batches import BATCHED
+from tests.postgres.databases import Databases
+from watchbell.store.postgres import batches, dialect
+from watchbell.store.postgres.batches import BATCHED, array
 from watchbell.store.postgres.dialect import copied, translated
 
 
 def test_the_examples_on_the_page_of_differences_hold() -> None:
-    found = doctest.testmod(dialect)
-    assert found.attempted >= 2
-    assert found.failed == 0
+    for module, least in ((dialect, 2), (batches, 1)):
+        found = doctest.testmod(module)
+        assert found.attempted >= least
+        assert found.failed == 0
 
 
 PLAIN = st.text("ab =(),%?", max_size=20)
@@ -65,8 +70,31 @@ def test_a_statement_that_is_carried_out_for_many_at_once_takes_as_many_paramete
     assert len(BATCHED) >= 6
     for one, batch in BATCHED.items():
         marks = translated(one).count("%s")
-        assert batch.text.count("%s") == marks, one
-        assert batch.columns([tuple(range(marks))] * 3) == [[n] * 3 for n in range(marks)]
+        again = [] if batch.again is None else [batch.again]
+        assert batch.text.count("%s") == marks + len(again), one
+        expected = [f"{{{n},{n},{n}}}" for n in [*range(marks), *again]]
+        assert batch.columns([tuple(range(marks))] * 3) == expected
+
+
+@given(
+    st.lists(st.none() | st.integers(-(2**63), 2**63 - 1))
+    | st.lists(st.none() | st.binary(max_size=20))
+    | st.lists(
+        st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9)
+    )
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_array_arrives_as_it_was_sent(connection: psycopg.Connection[Any], column: list[Any]) -> None:
+    kind = next((type(value) for value in column if value is not None), int)
+    name = {int: "bigint[]", bytes: "bytea[]", str: "text[]"}[kind]
+    found = connection.execute(f"SELECT %s::{name}", (array(column),)).fetchone()
+    assert found == (column,)
+
+
+@pytest.fixture(scope="module")
+def connection(postgres: Databases) -> Iterator[psycopg.Connection[Any]]:
+    with postgres.lend(empty=True) as url, psycopg.connect(url) as found:
+        yield found
 
 
 @pytest.mark.parametrize("sql", sorted(BATCHED), ids=range(len(BATCHED)))

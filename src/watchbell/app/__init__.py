@@ -23,7 +23,7 @@ from ..store.base import Store
 from ..store.open import open_store
 from ..store.runs import Wish, enqueue, request_cancel
 from ..store.schedules.catalog import Catalog
-from ..store.schedules.put import Doer, find_job
+from ..store.schedules.put import Doer, ScheduleSpec, find_job
 from ..store.schedules.sources import Reconciled
 from ..store.tx import Tx
 from . import checks
@@ -273,7 +273,12 @@ class Watchbell(Declaring, AsyncControl):
     def _add_source(self, name: str, period: int, max_errors: int | None, function: Declares) -> None:
         def read() -> Reading:
             items = self._declared.around(lambda: list(function()))()
-            return lambda tx: [self._declared.wish(tx, name, item) for item in items]
+
+            def wishes(tx: Tx) -> list[tuple[str, ScheduleSpec | str, int]]:
+                jobs: dict[str, int] = {}
+                return [self._declared.wish(tx, name, item, jobs) for item in items]
+
+            return wishes
 
         self._sources.add(Source(name, period, max_errors, read))
 

@@ -196,9 +196,9 @@ class Declarations:
             revision=self.revision,
         )
 
-    def _spec(self, tx: Tx, wanted: Wanted, jobs: Mapping[str, int]) -> ScheduleSpec:
+    def _spec(self, tx: Tx, wanted: Wanted, jobs: dict[str, int]) -> ScheduleSpec:
         job = self.jobs.get(wanted.job)
-        known = jobs.get(wanted.job) or find_job(tx, wanted.job)
+        known = job_named(tx, wanted.job, jobs)
         assert known is not None, "a schedule's job is declared with it"
         return ScheduleSpec(
             name=wanted.name,
@@ -225,12 +225,14 @@ class Declarations:
         gone = [(doer.now, self.revision, row[0]) for row in rows if row[1] not in self.wanted]
         tx.many("UPDATE schedule SET undeclared_at = ?, revision = ? WHERE id = ?", gone)
 
-    def wish(self, tx: Tx, source: str, item: Declared) -> tuple[str, ScheduleSpec | str, int]:
-        """A source's item as (key, the wish or why it cannot be scheduled, job)."""
+    def wish(
+        self, tx: Tx, source: str, item: Declared, jobs: dict[str, int]
+    ) -> tuple[str, ScheduleSpec | str, int]:
+        """A source's item as (key, the wish or why it cannot be scheduled, job). `jobs`: those that were found already."""
         checks.kind(item, Declared, f"What the source {source!r} gives")
         checks.kind(item.job, (Job, str), "The job of a schedule")
         key, name = str(item.key), item.job if isinstance(item.job, str) else item.job.name
-        found = find_job(tx, name)
+        found = job_named(tx, name, jobs)
         if found is None:
             raise BadDeclaration(
                 f"Source {source!r} asks for the job {name!r}, which nobody has declared (key {key!r})."
@@ -256,3 +258,10 @@ class Declarations:
         except WatchbellError as error:
             return key, str(error), found
         return key, spec, found
+
+
+def job_named(tx: Tx, name: str, known: dict[str, int]) -> int | None:
+    """The job of that name, asked of the database once for all schedules of one declaration."""
+    if name not in known and (found := find_job(tx, name)) is not None:
+        known[name] = found
+    return known.get(name)
