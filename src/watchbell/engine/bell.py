@@ -24,6 +24,7 @@ from ..store.tokens import Tokens
 from ..store.tx import Tx
 from .clockkeeper import ClockKeeper
 from .house import House, write_progress
+from .lease_end import as_it_is
 from .notes import Notes
 from .starter import Starter
 from .telling import Teller
@@ -134,7 +135,8 @@ class Bell:
             if report.outcome is None:
                 self._returned.append(claim)
                 continue
-            batch.append(Ended(claim, report.outcome, () if silent else close(report.run, report.epoch)))
+            outcome = as_it_is(report.outcome)
+            batch.append(Ended(claim, outcome, () if silent else close(report.run, report.epoch)))
         return batch
 
     def _write_ends(self, batch: list[Ended]) -> None:

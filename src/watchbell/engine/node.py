@@ -42,6 +42,7 @@ from .house import House
 from .housekeeper import Housekeeper
 from .keeper import Keeper
 from .lag import LOOP_LAG_LIMIT_US, LagWatch
+from .lease_end import LeaseEnd
 from .loop import Loop, hold_back
 from .notes import Notes
 from .peers import Peers
@@ -217,6 +218,7 @@ class Node:
         loops.append(Loop("housekeeper", Housekeeper(house).step, house.clock))
         if house.store.shared:
             loops.append(Loop("peers", Peers(house).step, house.clock))
+            loops.append(Loop("lease-end", LeaseEnd(house, keeper.trusted).step, house.clock))
         listener = self._listen()
         self._bell, self.standing_by = bell, False
         for loop in loops:
