@@ -155,6 +155,14 @@ def test_a_begin_after_the_end_of_the_lease(story: Story) -> None:
     assert story.rules_of_many == {"lease"}
 
 
+def test_a_node_that_renews_its_lease_after_it_was_declared_dead(story: Story) -> None:
+    story.history.nodes[0] = Node(1, ENGINE, "dead", T0 + 90_000_000, T0 + 2_000_000)
+    story.row(1, node=1)
+    story.at(1, "begin", LEASE_S + 5)
+    story.at(1, "end", LEASE_S + 6)
+    assert story.rules_of_many == {"lease"}
+
+
 def test_a_process_that_was_on_its_way_when_its_engine_was_stopped(story: Story) -> None:
     leased(story, LEASE_S)
     story.silent(2, 22)

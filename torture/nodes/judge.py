@@ -21,6 +21,7 @@ from ..check import (
 )
 from ..history import OUTER_LANES, History, Record, Row, Violation
 
+LEASE_US = 15_000_000
 NEEDED_US = 9_000_000
 """A silence may have begun just before a renewal, which comes every third of a lease; less than that explains no loss."""
 JOINED_US = 2_500_000
@@ -159,8 +160,10 @@ def nobody_begins_without_a_lease(joined: Many) -> Iterator[Violation]:
             if node is None or node.lease_until is None or record.wall_us == 0:
                 continue
             over = node.lease_until
-            if node.state == "stopped" and node.stopped_at is not None:
-                over = node.stopped_at
+            if (
+                node.stopped_at is not None
+            ):  # of a dead one: its last renewal that counted, whatever it wrote later
+                over = node.stopped_at if node.state == "stopped" else min(over, node.stopped_at + LEASE_US)
             late = record.wall_us - over
             if late <= 0 or (row.lane in OUTER_LANES and _was_on_its_way(joined, node.pid, record)):
                 continue
