@@ -1,6 +1,6 @@
 """`watchbell`: the root of the command line, and the one place where an error becomes a sentence and an exit code.
 
-Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage; 3 `status`: no engine is running; 5 not found;
+Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage; 3 `status`, `nodes`: no engine is running; 5 not found;
 6 conflict; 8 waited too long; 9 `--wait`: the run failed; 69 the database cannot be used; 74 its disk
 fails; 78 wrong configuration;
 130 interrupted; 141 nobody reads the output any more. `exec` gives the command's own.
@@ -35,6 +35,7 @@ TABLE = {
     "serve": (f"{_HERE}.service:serve", "Run the engine until it is stopped."),
     "demo": (f"{_HERE}.demo:demo", "Watch the real service do real work on this machine."),
     "status": (f"{_HERE}.status:status", "Is an engine running, what is due, what is overdue and why."),
+    "nodes": (f"{_HERE}.nodes:nodes", "Who acts on the database: state, slots, labels, clock."),
     "schedule": (
         f"{_HERE}.schedule:schedule",
         "Add, list, show, pause, resume, remove (rm); preview what is due.",

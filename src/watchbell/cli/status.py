@@ -6,11 +6,11 @@ import click
 
 from ..core.instants import DAY, SECOND, human_age, human_ago, human_duration
 from ..services import database
-from ..services.engines import NodeView
 from ..services.moments import many
 from ..services.status import StatusView
 from ..services.status import status as look
-from .output import emit_json, facts, moment, say, table
+from .nodes import is_skewed, show
+from .output import emit_json, facts, moment, say
 from .setup import Read, Setup
 
 NOT_RUNNING = 3
@@ -59,9 +59,9 @@ def _show(view: StatusView) -> None:
         ],
         {"Engine": "green" if view.running else "red"},
     )
-    if len(view.engine.nodes) > 1 or any(_is_skewed(node) for node in view.engine.nodes):
+    if len(view.engine.nodes) > 1 or any(is_skewed(node) for node in view.engine.nodes):
         say("")
-        _nodes(view)
+        show(view.engine.nodes, view.at)
     if not view.clock.trusted:
         say("")
         say(f"The clock is {view.clock.sentence}", "red")
@@ -85,30 +85,6 @@ def _show(view: StatusView) -> None:
             else "The one enabled schedule"
         )
         say(f"{which} has {'an' if view.enabled > 1 else 'no'} instant to come.")
-
-
-def _nodes(view: StatusView) -> None:
-    """Every node that acts, or should: where it is, what it can carry out, when it was last heard of."""
-    rows = []
-    for node in view.engine.nodes:
-        state = "silent" if node.fault is not None else "stopping" if node.draining else "up"
-        slots = " ".join(f"{lane}:{count}" for lane, count in node.slots.items())
-        skew = f"{node.skew_us / SECOND:+.1f} s" if _is_skewed(node) else ""
-        beat = human_ago(max(0, view.at - node.heartbeat_at))
-        where = f"{node.pid} on {node.host}"
-        rows.append((node.name, state, where, slots, " ".join(node.labels), beat, node.version, skew))
-    table(
-        ("NODE", "STATE", "PROCESS", "SLOTS", "LABELS", "HEARTBEAT", "VERSION", "CLOCK"),
-        rows,
-        "There is none.",
-    )
-    for node in view.engine.nodes:
-        if _is_skewed(node):
-            say(f"{node.skewed}, by which everything comes due.", "yellow")
-
-
-def _is_skewed(node: NodeView) -> bool:
-    return abs(node.skew_us) > SECOND
 
 
 def _span(us: int) -> str:

@@ -208,17 +208,7 @@ class Node:
         keeper_loop = Loop("keeper", keeper.step, house.clock)
         bell.trusted = keeper.trusted
         house.executors, close = plan.executors(house.clock, notes, bell.report, house.slots)
-        watcher = Watcher(house)
-        alerter_loop = Loop("alerter", self._alerter.step, house.clock)
-        house.alerted = alerter_loop.wake
-        watcher_loop = Loop("watcher", watcher.step, house.clock)
-        lag_loop = Loop("lag", LagWatch(house, plan.loop_lag_limit_us).step, house.clock)
-        sources_loop = Loop("sources", self._sources.step, house.clock)
-        loops = [keeper_loop, watcher_loop, alerter_loop, sources_loop, lag_loop]
-        loops.append(Loop("housekeeper", Housekeeper(house).step, house.clock))
-        if house.store.shared:
-            loops.append(Loop("peers", Peers(house).step, house.clock))
-            loops.append(Loop("lease-end", LeaseEnd(house, keeper.trusted).step, house.clock))
+        loops = [keeper_loop, *self._loops(keeper)]
         listener = self._listen()
         self._bell, self.standing_by = bell, False
         for loop in loops:
@@ -247,6 +237,23 @@ class Node:
             close()
             self._bell = None
             self._say_ended()
+
+    def _loops(self, keeper: Keeper) -> list[Loop]:
+        """What goes on beside the engine's own loop and the keeper's."""
+        house, clock = self.house, self.house.clock
+        alerter = Loop("alerter", self._alerter.step, clock)
+        house.alerted = alerter.wake
+        found = [
+            alerter,
+            Loop("watcher", Watcher(house).step, clock),
+            Loop("sources", self._sources.step, clock),
+            Loop("lag", LagWatch(house, self._plan.loop_lag_limit_us).step, clock),
+            Loop("housekeeper", Housekeeper(house).step, clock),
+        ]
+        if house.store.shared:
+            found.append(Loop("peers", Peers(house).step, clock))
+            found.append(Loop("lease-end", LeaseEnd(house, keeper.trusted).step, clock))
+        return found
 
     def _take_over(self, proven: bool) -> Recovered:
         """Become the engine; on a full disk with the room that was kept for this."""

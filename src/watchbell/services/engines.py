@@ -13,7 +13,9 @@ from ..clock import SystemClock
 from ..core.instants import SECOND, human_age, human_ago, human_duration
 from ..executors.identity import is_visible
 from ..store import listing
-from ..store.sqlite.reserve import Told
+from ..store.base import Store
+from ..store.sqlite.reserve import Told, told
+from ..store.sqlite.wake import lock_folder
 from ..store.tx import Row, Tx
 from .moments import utc
 
@@ -101,6 +103,12 @@ def process_alive(host: str, boot_id: str, pid: int) -> bool | None:
     except OSError:
         return True
     return True
+
+
+def who_acts(store: Store, *, now: int, alive: Alive = process_alive) -> EngineView:
+    """Who acts on this database."""
+    trouble = None if store.path is None else told(lock_folder(store.path))
+    return store.read(lambda tx: look(tx, now, alive, trouble))
 
 
 def look(tx: Tx, now: int, alive: Alive = process_alive, trouble: Told | None = None) -> EngineView:
