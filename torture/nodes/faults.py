@@ -90,13 +90,16 @@ def faults_of(
         if free[node] > at or not {kind for kind, _ in _OF_A_NODE} & {*only}:
             continue
         if at >= long_at and (kinds := [kind for kind in _LONG if kind in only]):
+            witness = next((one for one in range(nodes) if one != node and free[one] <= at), None)
+            if witness is None and nodes > 1:
+                continue  # nothing more begins until somebody is there to see it
             kind = kinds[0] if not long else drawn.choice(kinds)
             long += 1
             variant = "both" if kind == "stall" else drawn.choice(_VARIANTS.get(kind, ("",)))
             fault = Fault(len(found), at, kind, node, LONG_S, variant)
             long_at, calm_until = at + LONG_EVERY_S, fault.until_s + CALM_S
-            witness = (node + 1) % nodes
-            free[witness] = max(free[witness], calm_until)
+            if witness is not None:
+                free[witness] = calm_until
         else:
             kind = _weighed(drawn, _OF_A_NODE, only)
             variant = drawn.choice(_VARIANTS.get(kind, ("",)))
