@@ -50,8 +50,9 @@ def main(arguments: list[str]) -> int:
     seed = asked.seed if asked.seed is not None else int.from_bytes(os.urandom(4), "big")
     folder: Path = asked.keep or Path(tempfile.mkdtemp(prefix="watchbell-torture-"))
     folder.mkdir(parents=True, exist_ok=True)
-    for left in (folder / name for name in ("jobs.log", "promises.jsonl", "errors.log")):
-        left.unlink(missing_ok=True)
+    for pattern in ("*.log", "*.log.*", "*.jsonl", "*.csv"):  # of the time before
+        for left in folder.glob(pattern):
+            left.unlink()
     try:
         wanted = Wanted(seed, asked.nodes, asked.minutes * 60, only, asked.database, asked.keep is not None)
         verdict = torture(wanted, folder.absolute())
