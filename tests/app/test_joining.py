@@ -128,7 +128,7 @@ def test_async_connections_are_refused_with_the_reason(empty_postgres_url: str) 
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("tx", [object(), 7, True, {"a": 1}], ids=str)
+@pytest.mark.parametrize("tx", [object(), 7, True, {"a": 1}], ids=lambda value: type(value).__name__)
 def test_what_is_no_transaction_at_all_is_refused_with_what_would_be(tx: Any) -> None:
     refused(tx, "psycopg 3", "SQLAlchemy", "Django")
 
