@@ -88,7 +88,9 @@ def test_no_class_has_more_than_15_public_methods(root: Path, modules: list[Path
 
 
 def test_folders_are_at_most_three_deep(source: Path, modules: list[Path]) -> None:
-    djangos = source / "django" / "management" / "commands"  # where Django looks for commands, and nowhere else
+    djangos = (
+        source / "django" / "management" / "commands"
+    )  # where Django looks for commands, and nowhere else
     rooms = [path.relative_to(source) for path in modules if path.parent != djangos]
     depths = {str(path): len(path.parts) for path in rooms}
     assert {path: depth for path, depth in depths.items() if depth > FOLDERS_DEEP} == {}
