@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -10,12 +11,15 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.store.house import House
+from tests.store.test_postgres_writing import becomes_true, waits
 from watchbell.core.policies import JobOptions
-from watchbell.errors import KeyTaken
+from watchbell.errors import KeyTaken, StoreUnavailable
+from watchbell.store import nodes
 from watchbell.store.open import open_store
+from watchbell.store.postgres import writer
 from watchbell.store.postgres.store import PostgresStore
 from watchbell.store.postgres.within import enqueue_within
-from watchbell.store.runs import Wish
+from watchbell.store.runs import Wish, enqueue
 from watchbell.store.schedules.catalog import Catalog
 from watchbell.store.schedules.put import Doer, JobSpec, put_job
 
@@ -106,3 +110,32 @@ def test_the_applications_connection_is_left_as_it_was(store: PostgresStore, app
     enqueue_within(app, store.address, wish_of(store))
     assert app.execute("SELECT current_setting('search_path') AS path").fetchone() == before
     assert app.row_factory is dict_row
+
+
+def test_who_asks_for_the_same_key_elsewhere_keeps_no_engine_from_writing_for_long(
+    store: PostgresStore, app: App
+) -> None:
+    wish = replace(wish_of(store), key="order-7")
+    theirs = enqueue_within(app, store.address, wish).run
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(store.write, lambda tx: enqueue(tx, wish, Doer("test", 1)))
+        with pytest.raises(StoreUnavailable, match="try again"):
+            asked.result(nodes.LEASE_US / 2_000_000)
+    app.commit()
+    assert store.write(lambda tx: enqueue(tx, wish, Doer("test", 1))).run == theirs
+
+
+def test_who_asks_for_the_same_key_elsewhere_is_given_the_run_that_is_committed_meanwhile(
+    store: PostgresStore, app: App, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = replace(wish_of(store), key="order-7")
+    theirs = enqueue_within(app, store.address, wish).run
+    monkeypatch.setattr(writer, "ROW_MS", 30_000)
+    other = open_store(postgres_url, 0)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(other.write, lambda tx: enqueue(tx, wish, Doer("test", 1)))
+        becomes_true(lambda: waits(store.address.conninfo))
+        app.commit()
+        found = asked.result(30)
+    other.close()
+    assert (found.run, found.new) == (theirs, False)

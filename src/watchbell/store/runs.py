@@ -44,9 +44,9 @@ class Enqueued:
 
 def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
     """Write a run by hand. Conflict if its schedule forbids it now; KeyTaken if its key was used with other arguments."""
-    if wish.key is not None and (known := _by_key(tx, wish, doer.now)) is not None:
-        return known
     run = tx.next_id("occurrence")
+    if wish.key is not None and (known := _by_key(tx, wish, run, doer.now)) is not None:
+        return known
     state, held_by, into = _entry(tx, wish, run, doer)
     usual = wish.job.options.priority if wish.definition is None else wish.definition.priority
     priority = usual if wish.priority is None else wish.priority
@@ -76,11 +76,6 @@ def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
             into,
         ),
     )
-    if wish.key is not None:
-        tx.run(
-            "INSERT INTO business_key (job, key, run, digest) VALUES (?, ?, ?, ?)",
-            (wish.job.id, wish.key, run, digest_of(wish.args)),
-        )
     if (
         held_by == "overlap"
         and wish.definition is not None
@@ -119,7 +114,19 @@ def enqueue_many(tx: Tx, job: Job, items: list[tuple[str, int | None]], doer: Do
     return list(range(first, first + len(items)))
 
 
-def _by_key(tx: Tx, wish: Wish, now: int) -> Enqueued | None:
+def _by_key(tx: Tx, wish: Wish, run: int, now: int) -> Enqueued | None:
+    """Take the key for this run; the run that has it already, if there is one. Where an application's own transaction
+    (`enqueue(tx=…)`) has taken it and ends meanwhile, its run is found at the second look."""
+    while (known := _known_by_key(tx, wish, now)) is None:
+        if tx.run(
+            "INSERT INTO business_key (job, key, run, digest) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (wish.job.id, wish.key, run, digest_of(wish.args)),
+        ):
+            break
+    return known
+
+
+def _known_by_key(tx: Tx, wish: Wish, now: int) -> Enqueued | None:
     row = tx.row(
         "SELECT b.run, b.digest, b.expires_at, o.state FROM business_key b LEFT JOIN occurrence o ON o.id = b.run "
         "WHERE b.job = ? AND b.key = ?",

@@ -26,6 +26,9 @@ from .tx import PostgresTx
 T = TypeVar("T")
 IDLE_MS = 5_000
 LOCK_MS = 30_000
+ROW_MS = 1_500
+"""How long the holder of the lock waits for a row: only an application's transaction can have it (`enqueue(tx=…)`), and
+that may last, while nobody else can write. A little longer than a server takes to find a deadlock."""
 STATEMENT_MS = 120_000
 _TRIES = 5
 
@@ -42,6 +45,7 @@ class Writer:
             f"BEGIN; SET LOCAL search_path TO {address.schema}, pg_catalog; "
             f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SET LOCAL lock_timeout = {LOCK_MS}; "
             f"SET LOCAL statement_timeout = {STATEMENT_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
+            f"SET LOCAL lock_timeout = {ROW_MS}; "
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
         )
 
