@@ -220,6 +220,11 @@ SENTENCES: list[tuple[RunFacts, Around, str]] = [
     (run("waiting", ready_at=T0 + 7 * HOUR), Around(), "03:00 UTC is waiting for 07:00 UTC."),
     (run("queued"), Around(), "03:00 UTC is queued and waits for a free slot."),
     (
+        run("queued"),
+        Around(stuck="no node has the label gpu"),
+        "03:00 UTC is queued: no node has the label gpu.",
+    ),
+    (
         run("held", held_by="overlap"),
         Around(other=run("running", id=7), overlap="queue_all"),
         "03:00 UTC is held behind run_7, running since 03:00 UTC, as its overlap policy queue_all says.",

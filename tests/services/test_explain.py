@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 
 import pytest
 
 from tests.services.ledger import T0, Ledger
+from watchbell.clock import SystemClock
 from watchbell.core.instants import DAY, HOUR, MINUTE, Instant, parse_instant
 from watchbell.core.triggers import cron, every, manual
 from watchbell.errors import NotFound
@@ -316,3 +319,27 @@ def test_a_whole_second_stands_for_the_instant_within_it(ledger: Ledger) -> None
     assert found.sentence.startswith("01:00 UTC ran: ")
     assert "was not due" in explain(ledger.store, "backup", T0 + HOUR + 1_000_000, ledger.now).sentence
     assert "was not due" in explain(ledger.store, "backup", T0 + HOUR + 1, ledger.now).sentence
+
+
+def test_what_is_queued_names_what_it_waits_for(ledger: Ledger) -> None:
+    schedule = ledger.schedule(HOURLY)
+    ledger.row(schedule, T0 + 3 * HOUR, "queued")
+    assert at(ledger, 3).sentence == "03:00 UTC is queued and waits for a free slot."
+    ledger.run("UPDATE node SET handlers = '[]'")
+    assert at(ledger, 3).sentence == "03:00 UTC is queued: no node has the handler of job."
+    ledger.run("UPDATE job SET options = ?", json.dumps({"on": ["gpu"]}))
+    ledger.run("UPDATE node SET handlers = ?", json.dumps(["job"]))
+    assert at(ledger, 3).sentence == "03:00 UTC is queued: no node has the label gpu."
+    ledger.run("UPDATE node SET state = 'stopped', stopped_at = ?", T0 + 5 * HOUR)
+    assert at(ledger, 3).sentence == "03:00 UTC is queued: no engine has been running since 05:00 UTC."
+
+
+def test_an_engine_that_was_killed_is_not_said_to_be_up_while_its_lease_lasts() -> None:
+    made = Ledger()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    made.node(host=socket.gethostname(), pid=dead.pid, boot_id=SystemClock().boot_id())
+    made.schedule(HOURLY)
+    found = at(made, 7)
+    assert found.checks[-1].text == "no engine has been running since 06:00 UTC"
+    assert found.sentence == "07:00 UTC will be due in 1 h; but no engine has been running since 06:00 UTC."

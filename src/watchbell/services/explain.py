@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..core.explain import Check, Explanation, explain_instant
 from ..core.explain.case import Case
@@ -27,12 +28,17 @@ def explain(store: Store, schedule: str, at: Instant | None, now: Instant) -> Ex
 
 
 def _explain(tx: Tx, schedule: int, at: Instant | None, now: Instant) -> Explanation:
+    running = engines.look(tx, now).running
+
+    def told(case: Case) -> Explanation:
+        return explain_instant(replace(case, running=running))
+
     if at is not None:
         case = read_case(tx, schedule, at, now)
         meant = _meant(case)
-        return explain_instant(case if meant == at else read_case(tx, schedule, meant, now))
+        return told(case if meant == at else read_case(tx, schedule, meant, now))
     found = [
-        explain_instant(read_case(tx, schedule, instant, now))
+        told(read_case(tx, schedule, instant, now))
         for instant in last_and_next(tx, schedule, now)
         if instant is not None
     ]
@@ -41,7 +47,6 @@ def _explain(tx: Tx, schedule: int, at: Instant | None, now: Instant) -> Explana
     if not found:
         outlooks = read_outlooks(tx, [schedule], case.present) if case.ended_at is None else {}
         ended = f"{case.name} has ended and was never due."
-        running = engines.look(tx, now).running
         stands = standing_sentence(outlooks[schedule], case.present, running) if outlooks else ended
         return Explanation(case.name, case.tz, None, (Check(None, stands),), stands)
     return Explanation(case.name, case.tz, None, found[0].checks, sentence, tuple(found))

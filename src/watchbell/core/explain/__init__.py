@@ -199,7 +199,14 @@ class _Teller:
         version, pause = self.case.version, self.case.pause
         overlap, catchup = ("skip", "latest") if version is None else (version.overlap, version.catchup)
         told = None if pause is None or pause.kind == "set_aside" else _pause_text(pause, self.clock)
-        return Around(self.case.other, self.case.outage, told, overlap, catchup)
+        return Around(self.case.other, self.case.outage, told, overlap, catchup, self._in_the_way())
+
+    def _in_the_way(self) -> str | None:
+        """Why nothing of it can begin now, whatever slots are free."""
+        case = self.case
+        if not case.up:
+            return no_engine(case.present, self.clock)
+        return f"no node has the handler of {case.job}" if case.handler is False else case.lacking
 
     def _ledger(self) -> str | None:
         case, clock = self.case, self.clock
@@ -290,7 +297,7 @@ class _Teller:
 
     def _engine(self) -> bool:
         case = self.case
-        up = case.present.up_since is not None
+        up = case.up
         text = "an engine is up" if up else no_engine(case.present, self.clock)
         self._note(up, text)
         if case.handler is not None and up:

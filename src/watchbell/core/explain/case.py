@@ -59,6 +59,7 @@ class Case:
     `row` is the ledger row at that instant, else `span` covers it. `other` is what the row or span points at: the one
     that stands for it (followed to the last), or the blocker. `live` are the schedule's live rows. `handler` says
     whether a node that is up knows the job (None: it needs no handler), `lacking` which labels none has that it asks for.
+    `running` says whether an engine runs, where more is known than the leases (None: what they say).
     """
 
     name: str
@@ -80,6 +81,12 @@ class Case:
     live: Sequence[RunFacts] = ()
     handler: bool | None = None
     lacking: str | None = None
+    running: bool | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether an engine is there that acts; one that has died holds its lease for a while yet."""
+        return self.present.up_since is not None and self.running is not False
 
     @property
     def now(self) -> Instant:

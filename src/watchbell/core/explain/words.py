@@ -97,13 +97,15 @@ def _time(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What stands around a row: the row that it points at, a recorded outage that covers it, and its overlap policy."""
+    """What stands around a row: the row that it points at, a recorded outage that covers it, its overlap
+    policy, and why nothing of its schedule can begin now (`stuck`; None where it needs a free slot only)."""
 
     other: RunFacts | None = None
     outage: tuple[str, Instant, Instant] | None = None
     pause: str | None = None
     overlap: str = "skip"
     catchup: str = "latest"
+    stuck: str | None = None
 
 
 def row_sentence(row: RunFacts, around: Around, clock: Clock) -> str:
@@ -203,7 +205,7 @@ def _live(row: RunFacts, around: Around, clock: Clock) -> str:
             )
         case "waiting":
             return f"is waiting for {clock.short(row.start_at if row.ready_at is None else row.ready_at)}"
-    return "is queued and waits for a free slot"
+    return "is queued and waits for a free slot" if around.stuck is None else f"is queued: {around.stuck}"
 
 
 def _since(row: RunFacts) -> Instant:
