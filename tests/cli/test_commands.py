@@ -262,6 +262,7 @@ def test_a_database_is_named_behind_the_verb_as_well(call: Call, tmp_path: Path)
     [
         (("stauts",), 2, "did you mean `watchbell status`?"),
         (("schedule", "lst"), 2, "did you mean `watchbell schedule list`?"),
+        (("schedule", "remove", "a"), 2, "did you mean `watchbell schedule rm`?"),
         (("xyz",), 2, "it has serve, demo, status"),
         (("run", "show"), 2, "Missing argument"),
         (("--wat",), 2, "No such option"),

@@ -254,6 +254,13 @@ def test_a_job_whose_function_no_engine_has_is_found(
     assert found(in_order, "handlers")[0] == "ok"
 
 
+def test_a_label_that_no_node_has_is_found_with_how_to_start_one(in_order: Call) -> None:
+    in_order("schedule", "add", "train", "--every", "1h", "--on", "gpu", "--cwd", "/", "--", "true")
+    check = checks(in_order)["labels"]
+    assert check["sentence"] == "train: no node has the label gpu."
+    assert check["todo"].startswith("`watchbell serve --label gpu` starts a node that has it")
+
+
 def test_what_is_overdue_is_said_and_the_engine_is_told_to_look(
     in_order: Call, write: Callable[..., None], clock: ManualClock
 ) -> None:

@@ -59,6 +59,21 @@ def test_starting_loads_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     assert loaded & {"pydantic", "pydantic_core", "rich", "httpx2", "psutil", "fastapi", "jinja2"} == set()
 
 
+def test_doctor_says_what_to_install_where_psycopg_is_missing(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['psycopg'] = None\n"
+        "from watchbell.cli.main import root, run\n"
+        "sys.exit(run(root, ['--database', 'postgresql:///none', 'doctor']))"
+    )
+    reply = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (reply.returncode, reply.stderr) == (1, "")
+    assert "`pip install 'watchbell[postgres]'`" in reply.stdout
+    assert "ModuleNotFoundError" not in reply.stdout
+
+
 def test_an_unknown_command_is_one_line_and_2(tmp_path: Path) -> None:
     reply = watchbell(tmp_path, "stauts")
     assert (reply.returncode, reply.stdout) == (2, "")

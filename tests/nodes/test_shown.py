@@ -65,6 +65,17 @@ def test_doctor_looks_at_the_server_and_at_no_file(
     assert not levels.keys() & {"files", "lock", "disk", "soundness", "sqlite", "second engine"}
 
 
+def test_doctor_says_that_nobody_answers_where_it_was_told_to_listen(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}listen=postgresql://127.0.0.1:1/none"
+    report = doctor.examine(doctor.patient_of(url, SystemClock(), tmp_path, os.environ, quick=True))
+    check = next(check for check in report.checks if check.name == "notifications")
+    assert check.level is Level.WARNING
+    assert check.todo is not None
+    assert check.todo.startswith("Nobody answers there, or a pooler")
+
+
 def test_doctor_says_where_no_server_answers(tmp_path: Path) -> None:
     patient = doctor.patient_of("postgresql://127.0.0.1:1/none", SystemClock(), tmp_path, os.environ)
     report = doctor.examine(patient)

@@ -38,12 +38,28 @@ def test_the_forms_of_a_url(url: str, path: str | None) -> None:
     [
         ("", "The database URL is empty; write sqlite:///relative.db"),
         ("mysql://db/x", "mysql:// is not a database this watchbell can use; write"),
+        (
+            "postgresql+psycopg://db/x",
+            r"not a database .*; write .*, or postgresql://user:password@host:5432",
+        ),
+        ("postgresql:shop", "is no form of a database that is known here; write"),
         ("sqlite://host/x.db", "names a host; SQLite is a file: write"),
     ],
 )
 def test_a_url_that_is_none_is_refused_with_the_forms_there_are(url: str, sentence: str) -> None:
     with pytest.raises(BadConfiguration, match=sentence):
         open_store(url, 0)
+
+
+@pytest.mark.parametrize("text", ["user=ada password=secret dbname=shop", "host=db password=secret"])
+def test_a_connection_string_of_postgresql_is_no_path_and_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadConfiguration, match="write it as a URL: postgresql://") as refused:
+        open_store(text, 0)
+    assert "secret" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_S0_13_a_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def with_options(url: str, **options: str) -> str:
     [
         ("postgresql://ada:secret@db:5433/shop", "postgresql://ada@db:5433/shop"),
         ("postgres://db/shop?schema=bells", "postgresql://db/shop?schema=bells"),
-        ("postgresql:///shop?host=/var/run/postgresql", "postgresql:///var/run/postgresql/shop"),
+        ("postgresql:///shop?host=/var/run/postgresql", "postgresql:///shop?host=/var/run/postgresql"),
+        ("postgresql:///shop?host=/run&schema=bells", "postgresql:///shop?host=/run&schema=bells"),
         ("postgresql://ada:p%40ss@db/shop?sslmode=require", "postgresql://ada@db/shop"),
         (
             "postgresql://db/shop?listen=postgresql%3A%2F%2Fada%3Asecret%40db%3A5432%2Fshop",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
+
+SAME: Final = {"remove": "rm", "delete": "rm", "del": "rm", "ls": "list"}
+"""What people write for a command, and what is nearest to it in letters is another one (resume, for remove)."""
 
 
 class Group(click.Group):
@@ -37,7 +40,8 @@ class Group(click.Group):
         name = args[0]
         if name in self.table or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        near = difflib.get_close_matches(name, self.table, 1)
+        same = [one for one in (SAME.get(name, ""),) if one in self.table]
+        near = same or difflib.get_close_matches(name, self.table, 1)
         known = (
             f"did you mean `{ctx.command_path} {near[0]}`?" if near else f"it has {', '.join(self.table)}."
         )

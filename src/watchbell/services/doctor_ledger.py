@@ -135,13 +135,15 @@ def labels(patient: Patient) -> Check:
         )
         present = read_present(tx, patient.now)
         asked = [(job, tuple(json.loads(options).get("on", ()))) for job, options in jobs]
-        return [(job, present.lacking(on)) for job, on in asked if on]
+        return [(job, on, present.lacking(on)) for job, on in asked if on]
 
     found = patient.db.read(work)
-    lacking = [f"{job}: {why}." for job, why in found if why is not None]
+    lacking = [(f"{job}: {why}.", on) for job, on, why in found if why is not None]
     if lacking:
-        how = "`watchbell serve --label …` starts a node that has it; until then they wait."
-        return broken(name, " ".join(lacking[:NAMED]), how)
+        on = lacking[0][1]
+        options, them = " ".join(f"--label {label}" for label in on), "it" if len(on) == 1 else "them"
+        how = f"`watchbell serve {options}` starts a node that has {them}; until then what asks for {them} waits."
+        return broken(name, " ".join(said for said, _ in lacking[:NAMED]), how)
     if not found:
         return ok(name, "No job asks for one.")
     return ok(name, f"A node has what each of {many(len(found), 'job')} asks for.")

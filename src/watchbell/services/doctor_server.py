@@ -22,12 +22,13 @@ AGREES_US = 60 * SECOND
 
 def database(patient: Patient) -> Check:
     """Whether the server answers and has a schema that this watchbell knows; opens it for the checks behind this one."""
-    from ..store.postgres.migrate import check, newest
     from ..store.postgres.open import unopened
 
     assert patient.url is not None
     name = "database"
-    store = unopened(patient.url)
+    store = unopened(patient.url)  # which says what to do where psycopg is not installed
+    from ..store.postgres.migrate import check, newest
+
     try:
         before = check(store)
     except StoreUnavailable as error:
@@ -83,11 +84,12 @@ def notifications(patient: Patient) -> Check:
         listener.close()
     if hears:
         return ok("notifications", "They are heard, so that a node looks as soon as something was written.")
-    return warning(
-        "notifications",
-        "None comes through: nodes look four times a second instead.",
-        "Behind a pooler, name the server itself with ?listen=postgresql://… in the database URL.",
-    )
+    how = "Behind a pooler, name the server itself with ?listen=postgresql://… in the database URL."
+    if store.address.listen is not None:
+        how = (
+            "Nobody answers there, or a pooler: ?listen=… in the database URL has to name the server itself."
+        )
+    return warning("notifications", "None comes through: nodes look four times a second instead.", how)
 
 
 def clock(patient: Patient) -> Check:

@@ -296,7 +296,7 @@ def _standing(row: Entry, state: State, now: int) -> str:
         return f"waits for its {what}, {ago(row.ready_at or row.start_at, now)}"
     if state is State.QUEUED:
         waited = human_age(now - max(row.start_at, row.planned_at))
-        return f"has been queued for {waited}: it waits for a running engine with a free slot"
+        return f"has been queued for {waited}: it waits for a node that runs, has its code and labels, and a free slot"
     if state is State.HELD and (rate := held_by_rate(row.held_by)) is not None:
         return f"waits for {rate}"
     if state is State.HELD:

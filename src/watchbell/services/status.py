@@ -257,5 +257,7 @@ def _unbegun(row: Row, acting: engines.EngineView, now: int) -> str:
         rate = held_by_rate(held_by)
         why = f"run_{run} is held behind {what}" if rate is None else f"run_{run} waits for {rate}"
     else:
-        why = f"run_{run} waits for a free slot of the {lane} lane, or for a node that has its code"
+        why = (
+            f"run_{run} waits for a free slot of the {lane} lane, or for a node that has its code and labels"
+        )
     return f"overdue by {human_age(now - at)}: {why}"

@@ -96,9 +96,11 @@ def parse_url(url: str) -> Address:
 
 def _shown(known: dict[str, Any], schema: str) -> str:
     """The place in words, without its password."""
-    host = known.get("host") or "localhost"
+    host, asked = known.get("host") or "localhost", []
+    if host.startswith("/"):  # the folder of a socket
+        host, asked = "", [f"host={host}"]
     port = f":{known['port']}" if known.get("port") else ""
     user = f"{known['user']}@" if known.get("user") else ""
     name = known.get("dbname") or known.get("user") or ""
-    tail = "" if schema == SCHEMA else f"?schema={schema}"
-    return f"postgresql://{user}{host}{port}/{name}{tail}"
+    asked += [] if schema == SCHEMA else [f"schema={schema}"]
+    return f"postgresql://{user}{host}{port}/{name}{'?' if asked else ''}{'&'.join(asked)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ from ...errors import BadConfiguration, StoreForbidden, StoreUnavailable
 from . import SqliteStore, refuse_network_file_system
 from .migrate import migrate
 
+POSTGRESQL = "postgresql://user:password@host:5432/database"
 FORMS = (
-    "sqlite:///relative.db, sqlite:////absolute/path.db, a plain path, or sqlite:// for a database in memory"
+    "sqlite:///relative.db, sqlite:////absolute/path.db, a plain path, sqlite:// for a database in memory, "
+    f"or {POSTGRESQL}"
 )
+_CONNECTION_STRING = re.compile(r"(^|\s)(dbname|host|hostaddr|service)\s*=")
 
 
 def parse_url(url: str) -> Path | None:
@@ -22,7 +26,11 @@ def parse_url(url: str) -> Path | None:
     if "://" not in url:
         if not url.strip():
             raise BadConfiguration(f"The database URL is empty; write {FORMS}.")
-        if url == ":memory:" or url.startswith(("sqlite:", "file:")):
+        if _CONNECTION_STRING.search(url):  # which may hold a password
+            raise BadConfiguration(
+                f"The database is given as a connection string of PostgreSQL; write it as a URL: {POSTGRESQL}."
+            )
+        if url == ":memory:" or url.startswith(("sqlite:", "file:", "postgresql:", "postgres:")):
             raise BadConfiguration(
                 f"{_echoed(url)} is no form of a database that is known here; write {FORMS}."
             )
