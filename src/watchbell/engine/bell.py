@@ -56,6 +56,7 @@ class Bell:
         self._seen = -1
         self._unknown: set[int] = set()
         self._admitted = 0
+        self._under_way = False
         self.draining = False
         self.halted = False
         """Nothing is planned and claimed; what has ended is written, and what was claimed begins."""
@@ -330,10 +331,15 @@ class Bell:
         before = house.clock.mono_ns()
 
         def inside(tx: Tx) -> T:
-            self._inside = tx
+            if (
+                self._under_way
+            ):  # the one before was undone, or the first try of this one: so is what it has read
+                house.catalog.forget()
+            self._inside, self._under_way = tx, True
             return work(tx)
 
         result = house.store.write(inside)
+        self._under_way = False
         self._commits.append((house.clock.mono_ns() - before) // 1000)
         return result
 

@@ -97,12 +97,17 @@ class ClockKeeper:
                 return found
         elif self._holds:
             found = release(tx, planner, now)
-            self._holds = trust.held_until(tx) is not None
+            if trust.held_until(tx) is None:
+                tx.after_commit(self._released)
         planned = rounds.plan_round(tx, planner, capacity, now, ahead_us)
         planned.happened += found.happened
         planned.alerts += found.alerts
         planned.full_batch |= found.full_batch
         return planned
+
+    def _released(self) -> None:
+        """Nothing is held any more, and that is durable."""
+        self._holds = False
 
     def next_at(self, tx: Tx) -> int | None:
         """When there is something to plan next; None while nothing is planned."""

@@ -11,6 +11,7 @@ from ..core.states import Reason, State
 from ..errors import StoreError
 from ..store import claims, nodes, settling
 from ..store.planning import Planner
+from ..store.schedules.catalog import Catalog
 from ..store.settling import Ended
 from ..store.tx import Tx
 from .house import House, write_progress
@@ -116,7 +117,7 @@ class Keeper:
 
         def write(tx: Tx) -> None:
             house.fence(tx)
-            planner = Planner(house.catalog, None)
+            planner = Planner(Catalog(), None)
             for (run, epoch), state in twice.items():
                 row = tx.row(
                     f"SELECT {claims.COLUMNS} FROM occurrence WHERE id = ? AND epoch = ?", (run, epoch)

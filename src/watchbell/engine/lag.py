@@ -9,6 +9,7 @@ from ..core.alert import Happening
 from ..core.instants import human_duration
 from ..executors.base import Blocked
 from ..store import alerts
+from ..store.schedules.catalog import Catalog
 from ..store.tx import Tx
 from .house import House
 from .recovery import subject_of
@@ -52,7 +53,7 @@ def _alert(tx: Tx, house: House, blocked: Blocked, text: str) -> str:
     claim = None if blocked.run is None else house.desk.find(blocked.run, blocked.epoch)
     if claim is None:
         return "a run that has ended meanwhile"
-    name, tags = subject_of(tx, house.catalog, claim)
+    name, tags = subject_of(tx, Catalog(), claim)
     happening = Happening("running_long", claim.workspace, name, tags, claim.run, claim.due_at, detail=text)
     if alerts.observe(tx, [happening], house.clock.wall_us()):
         tx.after_commit(house.alerted)

@@ -26,6 +26,7 @@ from ..errors import (
 )
 from ..store import alerts, claims, nodes
 from ..store.planning import Planner
+from ..store.schedules.catalog import Catalog
 from ..store.sqlite.reserve import Reserve, Told
 from ..store.tx import Tx
 from . import spool
@@ -201,7 +202,7 @@ class Trouble:
             for run, epoch, state in claims.owned(tx, house.node):
                 if (run, epoch) not in held and state == State.CLAIMED:
                     row = tx.row(f"SELECT {claims.COLUMNS} FROM occurrence WHERE id = ?", (run,))
-                    back.append(claims.claim_of(tx, Planner(house.catalog, None), row or ()))
+                    back.append(claims.claim_of(tx, Planner(Catalog(), None), row or ()))
             return len(claims.hand_back(tx, house.node, back))
 
         if back := house.store.write(write):

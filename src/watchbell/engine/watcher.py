@@ -17,6 +17,7 @@ from ..store import alerts, gates, nodes
 from ..store.business_keys import expire_keys
 from ..store.evidence import read_present
 from ..store.planning import LIVE_ROWS
+from ..store.schedules.catalog import Catalog
 from ..store.schedules.standing import follow_chain
 from ..store.tx import Tx
 from .house import House
@@ -55,13 +56,27 @@ class Watcher:
         """The names of the handlers that any node has had within the grace."""
         self._present: Present | None = None
         """Who is there, once this look has had to ask."""
+        self._catalog = Catalog()
+        """What it has read of the jobs."""
 
     def step(self) -> int:
         """Look once."""
         house = self._house
         now = house.clock.wall_us()
         # What waits is judged by what the clock would show, if it is not believed.
-        house.store.write(lambda tx: self._sweep(tx, now - house.doubt_us))
+        late, long = self._late, self._long
+
+        def look(tx: Tx) -> None:
+            # What was told in a transaction that was undone is told again.
+            self._late, self._long = set(late), set(long)
+            self._sweep(tx, now - house.doubt_us)
+
+        try:
+            house.store.write(look)
+        except BaseException:
+            self._late, self._long = late, long
+            self._catalog.forget()
+            raise
         settle_abandoned(house, False)
         self._zones.step()
         self._log_watch.look()
@@ -73,6 +88,7 @@ class Watcher:
     def _sweep(self, tx: Tx, now: int) -> None:
         self._house.fence(tx)
         self._present = None
+        self._catalog.refresh(tx)
         self._known = nodes.known_since(tx, self._house.clock.wall_us() - HANDLER_GRACE_US)
         waiting = tx.rows(
             "SELECT o.id, o.state, o.schedule, o.job, o.due_at, o.start_at, o.gates, o.held_by, o.lane, s.name, "
@@ -87,7 +103,7 @@ class Watcher:
             data = json.loads(policies) if policies else {}
             deadline = data.get("start_deadline_us")
             subject = name or self._job_name(tx, job)
-            labels = (*(json.loads(tags) if tags else ()), *self._house.catalog.job(tx, job).tags)
+            labels = (*(json.loads(tags) if tags else ()), *self._catalog.job(tx, job).tags)
             about = Happening("missed", 1, subject, labels, run, due)
             if deadline is not None and now > start + deadline:
                 self._miss(tx, (run, state, schedule, keys), Reason.START_DEADLINE, now)
@@ -129,7 +145,7 @@ class Watcher:
                 self._end(
                     tx, (run, State.RETRYING, schedule, keys), State.FAILED, Reason.HANDLER_MISSING, now
                 )
-                labels = (*(json.loads(tags) if tags else ()), *self._house.catalog.job(tx, job).tags)
+                labels = (*(json.loads(tags) if tags else ()), *self._catalog.job(tx, job).tags)
                 about = Happening("failed", 1, name or self._job_name(tx, job), labels, run, due)
                 happened.append(_with(about, "no engine has the code for its next attempt", "failed"))
         return happened
@@ -139,14 +155,14 @@ class Watcher:
         that knew it there since."""
         if lane in BY_THEMSELVES or now - max(start, self._started) < HANDLER_GRACE_US:
             return False
-        found = self._house.catalog.job(tx, job)
+        found = self._catalog.job(tx, job)
         if found.options.hold_if_missing or not self._known.isdisjoint((found.name, *found.aliases)):
             return False
         return not self._house.handlers.knows(found)
 
     def _lacking(self, tx: Tx, job: int) -> str | None:
         """The labels that a job asks for and no node has, in words."""
-        on = self._house.catalog.job(tx, job).options.on
+        on = self._catalog.job(tx, job).options.on
         if not on:
             return None
         if self._present is None:
@@ -179,7 +195,7 @@ class Watcher:
             gates.admit_held(tx, schedule)
 
     def _job_name(self, tx: Tx, job: int) -> str:
-        return self._house.catalog.job(tx, job).name
+        return self._catalog.job(tx, job).name
 
     # --- runs that take long ----------------------------------------------------------------------------------------
 
@@ -198,7 +214,7 @@ class Watcher:
             subject = name or self._job_name(tx, job)
             text = f"running since {to_text(began)}, for {human_age(now - began)}"
             _log.warning("run.running_long: %s, run_%d: %s", subject, run, text)
-            labels = (*(json.loads(tags) if tags else ()), *self._house.catalog.job(tx, job).tags)
+            labels = (*(json.loads(tags) if tags else ()), *self._catalog.job(tx, job).tags)
             happened.append(Happening("running_long", 1, subject, labels, run, due, detail=text))
         self._long &= {row[0] for row in rows}
         return happened

@@ -72,10 +72,16 @@ class Catalog:
         revision = tx.value("SELECT value FROM meta WHERE key = 'catalog'")
         if revision == self._revision:
             return False
+        self.forget()
         self._revision = revision
+        return True
+
+    def forget(self) -> None:
+        """Forget everything: it was read in a transaction that was undone, and its revision may come again with another
+        content."""
+        self._revision = None
         self._jobs.clear()
         self._definitions.clear()
-        return True
 
     def job(self, tx: Tx, job: int) -> Job:
         """The job as it is now; of one that cannot be read, what can be, with its trouble."""
