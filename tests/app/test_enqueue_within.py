@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from watchbell import Watchbell
 from watchbell.errors import BadArguments, KeyTaken
+from watchbell.store.open import open_store
 
 
 @pytest.fixture
@@ -68,6 +69,29 @@ def test_with_a_session_of_sqlalchemy_too(bell: Watchbell, postgres_url: str) ->
         session.rollback()
     engine.dispose()
     assert runs(bell) == 1
+
+
+def test_a_transaction_in_another_database_with_a_ledger_of_its_own_is_refused(
+    bell: Watchbell, empty_postgres_url: str
+) -> None:
+    job: Any = bell._declared.jobs["confirm"]
+    theirs = open_store(empty_postgres_url, 0)
+    with psycopg.connect(empty_postgres_url) as other:
+        with pytest.raises(BadArguments, match="another database, which has a ledger of its own"):
+            job.enqueue(1, tx=other)
+        other.execute("SELECT 1")  # it can go on
+    assert theirs.read(lambda tx: tx.value("SELECT count(*) FROM occurrence")) == 0
+    theirs.close()
+    assert runs(bell) == 0
+
+
+def test_a_transaction_that_only_reads_is_refused_with_the_reason(bell: Watchbell, postgres_url: str) -> None:
+    job: Any = bell._declared.jobs["confirm"]
+    with psycopg.connect(postgres_url) as own:
+        own.read_only = True
+        with pytest.raises(BadArguments, match="read-only"):
+            job.enqueue(1, tx=own)
+        own.rollback()
 
 
 def test_a_transaction_in_another_database_is_refused_with_the_reason(

@@ -41,11 +41,16 @@ def enqueue_joined(store: Store, tx: Any, wish: Wish) -> Enqueued:
     import psycopg.errors as refusals
 
     try:
-        return enqueue_within(connection, store.address, wish)
-    except (refusals.InvalidSchemaName, refusals.UndefinedTable, refusals.InsufficientPrivilege) as error:
+        return enqueue_within(connection, store.address, wish, store.is_at)
+    except (
+        refusals.InvalidSchemaName,
+        refusals.UndefinedTable,
+        refusals.InsufficientPrivilege,
+        refusals.ReadOnlySqlTransaction,
+    ) as error:
         raise BadArguments(
             f"The transaction of tx cannot write into the ledger {store.where} ({str(error).splitlines()[0]}), and can only be "
-            "rolled back now: it has to be in the same database, by a user who may."
+            "rolled back now: it has to be in the same database, by a user who may, and not read-only."
         ) from error
 
 

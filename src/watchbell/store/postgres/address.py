@@ -46,6 +46,12 @@ class Address:
         """The channel on which nodes tell each other that something was written."""
         return f"{self.schema}_wake"
 
+    @property
+    def place(self) -> str:
+        """SQL that tells which ledger in which database a connection leads to; a copy of it is another one."""
+        this = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        return f"(SELECT value FROM {self.schema}.meta WHERE key = 'database_id') || '/' || {this}"
+
     def connect(self, conninfo: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection that is in no transaction. Raises psycopg.Error."""
         conn = psycopg.connect(conninfo or self.conninfo, autocommit=True, prepare_threshold=None)

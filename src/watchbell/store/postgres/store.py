@@ -44,6 +44,7 @@ class PostgresStore(Store):
         self._listener: Listener | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._place: str | None = None
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Carry out `work` in one durable transaction, together with whatever else of this process waits to be written."""
@@ -54,6 +55,13 @@ class PostgresStore(Store):
         """Carry out `work` on one consistent snapshot."""
         self._still_open()
         return self._readers.read(work)
+
+    def is_at(self, place: str) -> bool:
+        """Whether this is where its ledger is (`Address.place`). Asked of the server once, and again before it is denied:
+        somebody may have put the database back meanwhile."""
+        if place != self._place:
+            self._place = self.read(lambda tx: str(tx.value(f"SELECT {self.address.place}")))
+        return place == self._place
 
     def data_version(self) -> int:
         """Counts what was heard; and goes on by itself, often where nothing can be heard, now and then where it can."""

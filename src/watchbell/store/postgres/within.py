@@ -9,25 +9,39 @@ as they were.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from ...core.states import State
-from ...errors import KeyTaken
+from ...errors import BadArguments, KeyTaken
 from ..runs import Enqueued, Wish, digest_of
 from .address import Address
 
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
-def enqueue_within(conn: psycopg.Connection[Any], address: Address, wish: Wish) -> Enqueued:
+def enqueue_within(
+    conn: psycopg.Connection[Any],
+    address: Address,
+    wish: Wish,
+    is_here: Callable[[str], bool] = lambda place: True,
+) -> Enqueued:
     """Ask for a run of a job (of no schedule) in the connection's open transaction. KeyTaken if its key was used with
-    other arguments; psycopg.Error as the connection raises it."""
+    other arguments; BadArguments if the connection leads to another ledger, where the job's number means another job;
+    psycopg.Error as the connection raises it."""
     assert wish.definition is None, "a run of a schedule is asked for through its engine's store"
     with conn.cursor(row_factory=tuple_row) as cursor:
-        now, run = _one(cursor, f"SELECT {_NOW}, nextval('{address.schema}.occurrence_id')", ())
+        there, now, run = _one(
+            cursor, f"SELECT {address.place}, {_NOW}, nextval('{address.schema}.occurrence_id')", ()
+        )
+        if not is_here(there):
+            raise BadArguments(
+                f"The transaction of tx is in another database, which has a ledger of its own, and not in {address.where}: "
+                "nothing was enqueued."
+            )
         if wish.key is not None and (known := _by_key(cursor, address.schema, wish, run, now)) is not None:
             return known
         start = now if wish.at is None else wish.at
