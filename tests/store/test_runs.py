@@ -9,7 +9,7 @@ from watchbell.core.instants import DAY, HOUR, MINUTE
 from watchbell.core.outcome import Ending
 from watchbell.core.policies import Overlap, Policies
 from watchbell.errors import BadInput, Conflict, KeyTaken, NotFound
-from watchbell.store.runs import Wish, enqueue, request_cancel
+from watchbell.store.runs import Wish, enqueue, enqueue_many, request_cancel
 from watchbell.store.tx import Tx
 
 
@@ -149,3 +149,11 @@ def test_a_run_by_hand_of_a_schedule_has_its_priority(house: House) -> None:
     house.store.write(lambda tx: ask(tx, priority=9))
     house.ask(job)
     assert house.rows("SELECT priority FROM occurrence ORDER BY id") == [(-3,), (9,), (5,)]
+
+
+def test_what_is_asked_for_after_many_at_once_has_an_id_of_its_own(house: House) -> None:
+    job = house.job()
+    many = house.store.write(
+        lambda tx: enqueue_many(tx, house.catalog.job(tx, job), [("{}", None)] * 3, house.doer)
+    )
+    assert house.ask(job).run == many[-1] + 1

@@ -87,7 +87,7 @@ def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
 
 def enqueue_many(tx: Tx, job: Job, items: list[tuple[str, int | None]], doer: Doer) -> list[int]:
     """Write many runs of one job at once: (args, at) each. No keys, no schedule; gates as for a single one."""
-    first = tx.next_id("occurrence")
+    ids = tx.take_ids("occurrence", tx.peek_id("occurrence"), len(items))
     keys = json.dumps(job.gates) if job.gates else None
     waiting = State.WAITING.value
     tx.many(
@@ -95,7 +95,7 @@ def enqueue_many(tx: Tx, job: Job, items: list[tuple[str, int | None]], doer: Do
         "planned_at, args) VALUES (?, ?, ?, 'manual', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                first + place,
+                run,
                 job.workspace,
                 job.id,
                 at if at is not None else doer.now,
@@ -108,10 +108,10 @@ def enqueue_many(tx: Tx, job: Job, items: list[tuple[str, int | None]], doer: Do
                 doer.now,
                 args,
             )
-            for place, (args, at) in enumerate(items)
+            for run, (args, at) in zip(ids, items, strict=True)
         ],
     )
-    return list(range(first, first + len(items)))
+    return list(ids)
 
 
 def _by_key(tx: Tx, wish: Wish, run: int, now: int) -> Enqueued | None:
