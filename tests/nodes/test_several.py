@@ -8,6 +8,7 @@ from typing import Any
 from tests.nodes.several import Several
 from watchbell import Watchbell, cron
 from watchbell.core.instants import MINUTE, SECOND
+from watchbell.engine.clockwatch import Jump
 from watchbell.testing import Lasting, StepNode
 
 
@@ -155,6 +156,21 @@ def test_a_node_that_was_frozen_past_its_lease_ends_what_it_runs_and_its_late_wo
     assert several.states()["one"] == "dead"
     assert several.rows("SELECT state, resolved IS NOT NULL FROM occurrence") == [("lost", True)]
     assert several.refused() == 0
+
+
+def test_the_late_word_of_a_node_whose_machine_has_slept_past_its_lease_is_kept_too(several: Several) -> None:
+    one = several.node(lasting("30s"), "one")
+    several.node(lasting("30s"), "two")
+    several.until("00:10")
+    several.live(6)
+    several.frozen.append(one)
+    several.live(35)
+    now = several.clock.wall_us()
+    one._bell._clocks._jumps.append(Jump("suspend", now - 35 * SECOND, now, 35 * SECOND))
+    several.frozen.clear()
+    several.live(1)
+    assert several.replaced == [one]
+    assert several.rows("SELECT state, resolved IS NOT NULL FROM occurrence") == [("lost", True)]
 
 
 def test_the_report_of_a_stale_node_comes_before_its_death_is_settled(several: Several) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ..core.claim import Claim
 from ..core.outcome import Outcome
 from ..core.plan import Capacity
-from ..errors import StoreError
+from ..errors import EngineReplaced, StoreError
 from ..executors.base import Report
 from ..store import alerts, claims, planning, settling
 from ..store.planning import Planned, Planner
@@ -74,7 +74,7 @@ class Bell:
 
     def step(self) -> int | None:
         """Do everything that is to be done now; returns the instant of the next thing to do."""
-        moved, unsafe = self._clocks.look()
+        moved, unsafe = self._look_at_clock()
         if moved:
             self._next = 0
         if unsafe:
@@ -85,6 +85,17 @@ class Bell:
                 self._plan_and_claim()
             self._begin()
         return self._next_instant()
+
+    def _look_at_clock(self) -> tuple[bool, bool]:
+        try:
+            return self._clocks.look()
+        except EngineReplaced:
+            if not self.draining:
+                raise
+            return (
+                False,
+                False,
+            )  # it may write down nothing more of the clock; what has ended is the truth all the same
 
     @property
     def reported(self) -> bool:
