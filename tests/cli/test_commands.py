@@ -48,6 +48,7 @@ def test_status_shows_what_is_overdue_and_why(call: Call, clock: ManualClock) ->
     clock.advance(HOUR + 12 * MINUTE)
     out = call("status").out
     assert "a is overdue by 12 min: no engine has ever run" in out
+    assert "nothing beside what is overdue" in out
     data = call("status", "--json").json()
     assert (data["next_run"], data["overdue"]["total"], data["scheduled_websites"]) == (None, 1, 1)
 

@@ -180,7 +180,8 @@ def test_a_schedule_is_shown_with_why_it_never_ran(call: Call) -> None:
 
 def test_pause_resume_and_rm_say_what_they_did(call: Call, clock: ManualClock) -> None:
     call("schedule", "add", "a", "--every", "1h", "--", "true")
-    assert "a is paused" in call("schedule", "pause", "a", "--note", "holiday").out
+    paused = call("schedule", "pause", "a", "--note", "holiday").out
+    assert "a is paused: it does not come due until `watchbell schedule resume a`." in paused
     again = call("schedule", "pause", "a")
     assert (again.code, "paused already" in again.out) == (0, True)
     assert "holiday" in call("schedule", "show", "a").out

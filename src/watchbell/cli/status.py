@@ -116,7 +116,7 @@ def _schedules(view: StatusView) -> str:
 def _next(view: StatusView) -> str:
     found = view.next_due
     if found is None:
-        return "nothing"
+        return "nothing beside what is overdue" if view.overdue_count else "nothing"
     return f"{found.schedule} in {human_age(found.at - view.at)}, {moment(found.at, found.tz)}"
 
 

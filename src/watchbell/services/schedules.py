@@ -217,7 +217,7 @@ def pause(
         return Changed(
             name, False, f"{name} is paused already; nothing was changed.{_dropped(dropped)}", dropped
         )
-    sentence = f"{name} is paused: it does not come due until `watchbell schedule resume`."
+    sentence = f"{name} is paused: it does not come due until `watchbell schedule resume {name}`."
     return Changed(name, True, sentence + _dropped(dropped), dropped)
 
 

@@ -60,7 +60,7 @@ class Listener:
                 if not self._stop.is_set():
                     said = str(error).strip().splitlines()
                     _log.info(
-                        "store.deaf: %s; listening again", said[0] if said else "the connection was lost"
+                        "store.deaf: %s; it is tried again", said[0] if said else "the connection was lost"
                     )
             self.hears = False
             self._act()
