@@ -170,6 +170,17 @@ def test_an_engine_that_ended_by_itself_begins_again(tmp_path: Path) -> None:
     assert not bell._embedding.began
 
 
+def test_a_lifespan_that_begins_what_has_just_begun_by_itself_is_no_conflict(flask: Flask) -> None:
+    bell = Watchbell(flask)
+    flask.test_client().get("/")
+    wait_for(lambda: bell._embedding.began and bell._node is not None, "it has begun by itself")
+    node = bell._node
+    bell._embedding.begin()
+    assert bell._node is node
+    bell._embedding.end()
+    bell.stop()
+
+
 def test_one_that_was_stopped_by_hand_stays_so(tmp_path: Path) -> None:
     bell = Watchbell(str(tmp_path / "bell.db"))
     bell._embedding.begin()

@@ -58,7 +58,8 @@ def test_F31_F32_on_a_full_disk_what_runs_is_settled_from_the_reserve_and_nothin
     house = House(tmp_path, place / "bell.db")
     houses.append(house)
     engine = house.acting(ticking="100ms")
-    assert (place / "bell.db.lock" / "reserve").stat().st_size == RESERVE_BYTES
+    reserve = place / "bell.db.lock" / "reserve"
+    wait_for(lambda: reserve.stat().st_size == RESERVE_BYTES, "the reserve is there")
     house.has_begun("tick")
     running = house.run_now("waits")
     house.has_begun("waits")
@@ -78,7 +79,8 @@ def test_F31_F32_on_a_full_disk_what_runs_is_settled_from_the_reserve_and_nothin
     filler.unlink()
     engine.says("engine.store_healed")
     wait_for(lambda: house.value("SELECT max(id) FROM occurrence") > rows + 3, "it goes on")
-    assert (place / "bell.db.lock" / "reserve").stat().st_size == RESERVE_BYTES
+    reserve = place / "bell.db.lock" / "reserve"
+    wait_for(lambda: reserve.stat().st_size == RESERVE_BYTES, "the reserve is there")
     assert told(place / "bell.db.lock") is None
     assert house.rows("SELECT kind FROM outage WHERE kind = 'store_full'") == [("store_full",)]
     house.audited()

@@ -97,6 +97,7 @@ def test_rows_that_never_ran_keep_their_number_and_say_what_they_were() -> None:
     story.audit()
 
 
+@pytest.mark.many_turns
 def test_the_present_comes_before_a_backfill_and_is_not_folded_into_it(tmp_path: Path) -> None:
     """Under overlap `skip` a fresh one is never coalesced with what somebody asked for again, nor skipped for what is
     still held."""

@@ -98,6 +98,7 @@ def test_S1_4_queue_one_keeps_one_waiting_and_starts_it_when_the_first_has_ended
     assert begun.rows("SELECT claimed_at - due_at FROM occurrence WHERE id = 2") == [(15 * 60_000_000,)]
 
 
+@pytest.mark.many_turns
 def test_S1_4_queue_all_keeps_as_many_as_it_says_and_runs_them_in_order(story: Begin) -> None:
     begun = story(working("35m", overlap="queue_all", overlap_max=2))
     begun.until("00:44")

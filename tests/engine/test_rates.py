@@ -252,6 +252,7 @@ def test_a_rate_counts_time_that_passes_and_not_what_the_clock_was_set_by(story:
     assert begun.states() == ["succeeded", "succeeded"]
 
 
+@pytest.mark.many_turns
 def test_ten_thousand_that_wait_are_not_looked_at_for_each_start(story: Begin) -> None:
     begun = story(one_job(rate="2/1m"), slots={"thread": 10})
     ask(begun, 1)

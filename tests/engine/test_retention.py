@@ -50,6 +50,7 @@ def test_S1_15_whole_days_that_are_old_enough_become_totals_and_the_audit_holds(
     assert "the totals of 3 closed days" in report.sentence
 
 
+@pytest.mark.many_turns
 def test_each_cut_between_two_steps_loses_and_doubles_nothing() -> None:
     """A crash falls between two transactions: after each of them the sum is the same, and a new process goes on."""
     story = Story(every_hour)
@@ -79,6 +80,7 @@ def test_each_cut_between_two_steps_loses_and_doubles_nothing() -> None:
     assert story.spans() == []
 
 
+@pytest.mark.many_turns
 def test_what_still_goes_on_keeps_its_day_open() -> None:
     story = Story(every_hour)
     story.live("2026-11-26T12:00:00Z", by="6h")

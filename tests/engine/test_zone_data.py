@@ -98,6 +98,7 @@ def test_F29_new_data_plan_the_future_anew_and_say_so(story: Begin, tmp_path: Pa
     ) == (parse_instant("2027-07-01T08:00:00Z"))
 
 
+@pytest.mark.many_turns
 def test_F29_the_past_is_recounted_with_what_held_then(story: Begin, tmp_path: Path) -> None:
     begun = begin(story, tmp_path)
     begun.live("2027-04-02T12:00:00Z", "6h")

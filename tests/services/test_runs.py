@@ -231,6 +231,7 @@ def test_waiting_ends_with_the_run(store: Store) -> None:
     assert page.run.sentence == "failed after 2 s: ValueError: no"
 
 
+@pytest.mark.many_turns
 def test_waiting_too_long_leaves_the_run_alone(store: Store) -> None:
     add(store, "a")
     made = run_now(store, "a")

@@ -104,6 +104,7 @@ def test_a_run_says_which_rate_it_waits_for_and_until_when(begin: Callable[..., 
     begun.until("00:45")
 
 
+@pytest.mark.many_turns
 def test_what_waits_for_a_rate_for_hours_is_not_stuck(begin: Callable[..., Story]) -> None:
     def declare(bell: Watchbell) -> None:
         @bell.job(rate="1/1d")

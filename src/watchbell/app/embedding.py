@@ -14,16 +14,16 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import StoreError, WatchbellError
+from ..errors import Conflict, StoreError, WatchbellError
 from . import serving
 
 if TYPE_CHECKING:
     from . import Watchbell
 
-LOOK_US = 20_000
+LOOK_US = 50_000
 """How often a process is looked at that may begin to serve; after `EAGER` looks more seldom."""
-SELDOM_US = 250_000
-EAGER = 1500
+SELDOM_US = 1_000_000
+EAGER = 600
 REVIVE_US = 1_000_000
 LONGEST_REVIVE_US = 60_000_000
 _log = logging.getLogger("watchbell.embedding")
@@ -87,7 +87,7 @@ class Embedding:
                 looks += 1
                 self._bell._clock.wait(self._asked, LOOK_US if looks < EAGER else SELDOM_US)
                 continue
-            if self.allowed():
+            if self.allowed() and not self.began:
                 _log.info("embedding.begins: process %d serves (%s)", os.getpid(), found)
                 self._note_beginning()
                 self._keep()
@@ -96,8 +96,14 @@ class Embedding:
     # --- by order -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Begin here and now, and keep it going. Raises what `Watchbell.start` raises."""
-        self._bell.start()
+        """Begin here and now, and keep it going; nothing where it has just begun by itself. Raises what `Watchbell.start`
+        raises."""
+        try:
+            self._bell.start()
+        except Conflict:
+            if not self.began or self._pid != os.getpid():
+                raise
+            return
         if self._bell._node is None:
             return  # engines are switched off
         self._renew()

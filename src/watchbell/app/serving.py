@@ -30,7 +30,11 @@ _GUNICORN_MASTER = "gunicorn.arbiter"
 def server() -> str | None:
     """The name of the web server that serves in this process; None if none does, or not yet."""
     for frame in list(sys._current_frames().values()):
-        if (found := _serving(list(_names(frame)))) is not None:
+        try:
+            found = _serving(list(_names(frame)))
+        except (AttributeError, TypeError):  # another thread was just entering or leaving a call: look again
+            continue
+        if found is not None:
             return found
     return None
 
