@@ -304,3 +304,21 @@ def test_S1_14_one_hourly_schedule_for_a_year(story: Begin, days: int) -> None:
     begun.node.run_until(begun.now + days * DAY)
     assert begun.rows("SELECT state, count(*) FROM occurrence GROUP BY 1") == [("succeeded", 24 * days)]
     assert begun.audit().occurrences == 24 * days
+
+
+def test_what_waits_while_its_function_becomes_async_is_carried_out_as_that(story: Begin, file: Path) -> None:
+    def before(bell: Watchbell) -> None:
+        @bell.schedule(every("10m"), name="work")
+        def work() -> None: ...
+
+    def after(bell: Watchbell) -> None:
+        @bell.schedule(every("10m"), name="work")
+        async def work() -> None: ...
+
+    begun = story(before, file=file)
+    begun.node.set_slots(thread=0)
+    begun.until("00:11")
+    assert begun.rows("SELECT lane, state FROM occurrence") == [("thread", "queued")]
+    begun.restart(declare=after)
+    begun.until("00:12")
+    assert begun.rows("SELECT lane, state FROM occurrence") == [("async", "succeeded")]

@@ -325,3 +325,19 @@ def test_what_a_node_learns_while_it_runs_is_known_to_the_others(several: Severa
 
 
 def _later() -> None: ...
+
+
+def test_a_function_that_became_async_is_called_by_code_that_knows_it_as_that(several: Several) -> None:
+    def before(bell: Watchbell) -> None:
+        @bell.schedule(cron("*/10 * * * *"), name="work")
+        def work() -> None: ...
+
+    def after(bell: Watchbell) -> None:
+        @bell.schedule(cron("*/10 * * * *"), name="work")
+        async def work() -> None: ...
+
+    several.node(before, "old")
+    several.node(after, "new", revision=2)
+    several.until("00:11")
+    sql = "SELECT n.name, o.lane, o.state FROM occurrence o JOIN node n ON n.id = o.node"
+    assert several.rows(sql) == [("new", "async", "succeeded")]

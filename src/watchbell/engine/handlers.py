@@ -61,8 +61,12 @@ class Handlers:
         return None if found is None else found.target
 
     def knows(self, job: Job) -> bool:
-        """Whether this process can carry the job out."""
-        return job.lane in BY_THEMSELVES or self.find(job) is not None
+        """Whether this process can carry the job out. A function of another kind than the job's (`def`, `async def`) is that
+        of older or newer code."""
+        if job.lane in BY_THEMSELVES:
+            return True
+        found = self.find(job)
+        return found is not None and found.lane == job.lane
 
     def names(self) -> tuple[str, ...]:
         """Every name, for the node's row."""

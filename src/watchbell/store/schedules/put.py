@@ -15,6 +15,7 @@ from ...core.blackout import refuse_endless
 from ...core.definition import canonical, content_hash
 from ...core.instants import to_text
 from ...core.policies import JobOptions, Policies, policies_from_json, to_json
+from ...core.states import LIVE, sql_list
 from ...core.triggers import Manual, Trigger
 from ...core.triggers.rebinding import filled_like
 from ...errors import NotFound
@@ -103,7 +104,7 @@ def put_job(tx: Tx, spec: JobSpec, doer: Doer) -> Put:
         spec.about,
     )
     found = tx.row(
-        "SELECT id, hash, revision, ended_at FROM job WHERE workspace = 1 AND name = ?", (spec.name,)
+        "SELECT id, hash, revision, ended_at, lane FROM job WHERE workspace = 1 AND name = ?", (spec.name,)
     )
     if found is not None and found[1] == mark and found[3] is None:
         return Put(found[0], "unchanged")
@@ -137,8 +138,15 @@ def put_job(tx: Tx, spec: JobSpec, doer: Doer) -> Put:
             "about = ?, app = ?, revision = ?, hash = ?, changed_at = ?, ended_at = NULL WHERE id = ?",
             (*values, job),
         )
+        _carry_over(tx, job, spec.lane, before=found[4])
     _declare(tx, spec, job)
     return Put(job, "added" if found is None else "changed")
+
+
+def _carry_over(tx: Tx, job: int, lane: str, before: str) -> None:
+    """A job's function has become one of another kind: the next attempts of what is live are carried out as that."""
+    if lane != before:
+        tx.run(f"UPDATE occurrence SET lane = ? WHERE job = ? AND state IN ({sql_list(LIVE)})", (lane, job))
 
 
 def _declare(tx: Tx, spec: JobSpec, job: int) -> None:
