@@ -44,11 +44,6 @@ def translated(error: psycopg.Error, where: str) -> StoreError:
         return StoreUnavailable(
             f"The server of {where} ended a transaction in which this process had stood still ({said}); nothing was changed."
         )
-    if isinstance(error, errors.IdleInTransactionSessionTimeout):
-        return StoreUnavailable(
-            f"The server of {where} ended a transaction in which this process stood still ({said}): nothing of it was "
-            "changed."
-        )
     if isinstance(error, _AGAIN):
         return StoreUnavailable(f"The server of {where} took back a transaction ({said}); try again.")
     if isinstance(error, GONE):
