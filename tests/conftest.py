@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a test that needs PostgreSQL or PgBouncer fails where there is none, and is not skipped",
     )
     parser.addoption(
+        "--both",
+        action="store_true",
+        help="carry out the stories of the engine on PostgreSQL as well; they take as long as all the others",
+    )
+    parser.addoption(
         "--through-pgbouncer",
         action="store_true",
         help="carry out what holds for both databases on PostgreSQL by way of a real PgBouncer",

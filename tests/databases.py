@@ -7,7 +7,8 @@ A folder whose tests are to be carried out so says in its `conftest.py`:
 and its tests ask for their databases here. What is SQLite's own (its file, its lock) is marked `sqlite` and carried out
 once, as is what is PostgreSQL's own (it is in a file test_postgres…, or asks for a server by itself). Without a server
 those on PostgreSQL are skipped, with the reason (tests/postgres). What takes thousands of transactions is marked `many_turns`,
-and carried out on PostgreSQL for a release only.
+and carried out on PostgreSQL for a release only. The stories of the engine are carried out there with --both, as CI does:
+they are hundreds, and a server takes its time for each of their thousands of steps.
 """
 
 from __future__ import annotations
@@ -88,11 +89,18 @@ def holds_for(
     return both
 
 
+def _whole(config: pytest.Config) -> bool:
+    return any(config.getoption(option) for option in ("--both", "--release", "--through-pgbouncer"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Both, but for what is one database's own."""
     of_postgres = "postgres" in metafunc.fixturenames or ".test_postgres" in metafunc.module.__name__
     own = of_postgres or metafunc.definition.get_closest_marker("sqlite") is not None
     if "lane" in metafunc.fixturenames and not own:
+        if ".engine." in metafunc.module.__name__ and not _whole(metafunc.config):
+            metafunc.parametrize("lane", ["sqlite"], indirect=True, scope="function")
+            return
         long = metafunc.definition.get_closest_marker("many_turns") is not None
         server = pytest.param("postgresql", marks=pytest.mark.release) if long else "postgresql"
         metafunc.parametrize("lane", ["sqlite", server], indirect=True, scope="function")
