@@ -45,7 +45,7 @@ def pointers(plan: Plan) -> list[int | None]:
 def test_whatever_points_at_a_row_goes_on_pointing_at_it(drawn: tuple[Plan, list[int]]) -> None:
     plan, ids = drawn
     before, due = pointers(plan), [row.due_at for row in plan.rows]
-    plan.renumber(FIRST, ids)
+    plan.renumber(ids)
     assert [row.id for row in plan.rows] == ids
     assert [row.due_at for row in plan.rows] == due
     for was, now in zip(before, pointers(plan), strict=True):

@@ -14,6 +14,7 @@ from tests.postgres.fixtures import Bouncer
 from tests.store.test_postgres_writing import becomes_true, opened, terminate
 from watchbell.store.postgres import listening
 from watchbell.store.postgres.store import PostgresStore
+from watchbell.store.tx import Tx
 
 LISTENS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 
@@ -37,6 +38,31 @@ def test_a_poke_is_heard_by_every_other_process_that_listens(store: PostgresStor
     assert acted.wait(30)
     becomes_true(lambda: listener.heard == heard + 1)
     other.close()
+
+
+def test_a_transaction_pokes_once_and_one_that_is_undone_not_at_all(store: PostgresStore) -> None:
+    listener = store.listen(lambda: None)
+    assert listener is not None
+    becomes_true(lambda: listener.hears)
+    heard = listener.heard
+
+    def undone(tx: Tx) -> None:
+        tx.poke()
+        tx.value("SELECT 1")
+        raise KeyError("mine")
+
+    def done(tx: Tx) -> None:
+        tx.poke()
+        tx.value("SELECT 1")
+        tx.poke()
+
+    with pytest.raises(KeyError):
+        store.write(undone)
+    store.write(done)
+    becomes_true(lambda: listener.heard > heard)
+    store.write(done)
+    becomes_true(lambda: listener.heard > heard + 1)
+    assert listener.heard == heard + 2
 
 
 def test_what_is_heard_shows_in_the_version_of_the_data(store: PostgresStore) -> None:

@@ -56,10 +56,13 @@ def test_what_is_written_comes_back_by_whichever_way_it_was_written(values: list
         assert tx.many(INSERT, [(100 + number, *row) for number, row in enumerate(rows)]) == size
         given = [(200 + number, *row) for number, row in enumerate(rows)]
         assert tx.many_returning(f"{INSERT} RETURNING id", given) == [(200 + n,) for n in range(size)]
+        for number, row in enumerate(rows):
+            tx.later(INSERT, (300 + number, *row))
+        assert tx.value("SELECT count(*) FROM t WHERE id >= ? AND words IS NOT NULL", (300,)) <= size
 
     store.write(write)
     expected = [(None if row[0] is None else int(row[0]), *row[1:]) for row in rows]
-    assert [row[1:] for row in all_of(store)] == expected * 3
+    assert [row[1:] for row in all_of(store)] == expected * 4
     store.close()
 
 
@@ -150,6 +153,52 @@ def test_after_an_attempt_that_fails_in_the_database_the_transaction_goes_on(sto
 
     store.write(write)
     assert [row[0] for row in all_of(store)] == [7, 8]
+
+
+def test_what_is_written_later_is_written_in_its_order_and_seen_by_what_follows(store: Store) -> None:
+    def write(tx: Tx) -> int:
+        tx.later("INSERT INTO t (id, whole) VALUES (?, ?)", (1, 1))
+        tx.later("UPDATE t SET whole = whole + ? WHERE id = ?", (1, 1))
+        seen = tx.value("SELECT whole FROM t WHERE id = 1")
+        tx.later("UPDATE t SET whole = whole + ?, words = '5 %' WHERE id = ?", (1, 1))
+        return int(seen)
+
+    assert store.write(write) == 2
+    assert [row[:4] for row in all_of(store)] == [(1, 3, None, "5 %")]
+
+
+def test_an_error_of_what_was_written_later_is_that_of_the_transaction(store: Store) -> None:
+    store.write(lambda tx: tx.run("INSERT INTO t (id) VALUES (1)"))
+
+    def twice(tx: Tx) -> None:
+        tx.later("INSERT INTO t (id) VALUES (2)")
+        tx.later("INSERT INTO t (id) VALUES (1)")
+
+    with pytest.raises(StoreError):
+        store.write(twice)
+    assert [row[0] for row in all_of(store)] == [1]
+
+
+def test_an_attempt_undoes_what_was_written_later_within_it_and_nothing_before(store: Store) -> None:
+    def write(tx: Tx) -> None:
+        def later(number: int, answer: bool | None) -> bool | None:
+            tx.later("INSERT INTO t (id) VALUES (?)", (number,))
+            return answer
+
+        later(1, None)
+        assert tx.attempt(lambda: later(2, None)) is None
+        assert tx.attempt(lambda: later(3, True))
+
+        def breaks() -> bool:
+            later(4, None)
+            return bool(later(3, True))
+
+        with pytest.raises(tx.driver_errors):
+            tx.attempt(breaks)
+        later(5, None)
+
+    store.write(write)
+    assert [row[0] for row in all_of(store)] == [1, 3, 5]
 
 
 def test_attempts_lie_in_each_other(store: Store) -> None:

@@ -15,6 +15,7 @@ from tests import databases
 from tests.engine.test_declare import Statements
 from watchbell.errors import CommitUnknown, StoreError, StoreFull
 from watchbell.store.base import Store
+from watchbell.store.sqlite.lock import EngineLock
 from watchbell.store.tx import Tx
 
 
@@ -82,11 +83,42 @@ def test_many_callers_share_one_commit(tmp_path: Path) -> None:
         store = made(tmp_path)
         asked.clear()
         group = Group(store, *(put(number) for number in range(20)))
-        commits = asked.count("COMMIT")
+        commits = sum(text.endswith("COMMIT") for text in asked)
     assert group.answers == [1] * 20
     assert numbers(store) == list(range(20))
     assert commits == 2
     store.close()
+
+
+def test_an_error_of_what_was_written_later_is_its_own_callers(store: Store) -> None:
+    def later(*numbers_: int) -> Callable[[Tx], None]:
+        def work(tx: Tx) -> None:
+            for number in numbers_:
+                tx.later("INSERT INTO t VALUES (?)", (number,))
+
+        return work
+
+    group = Group(store, later(1), later(2, 1), later(3))
+    assert group.answers[0::2] == [None, None]
+    assert isinstance(group.answers[1], StoreError)
+    assert numbers(store) == [1, 3]
+
+
+def test_whoever_listens_is_told_of_a_transaction_that_pokes(store: Store) -> None:
+    acted = threading.Event()
+    if store.path is not None:
+        EngineLock(store.path).take()  # whose folder the listener's address is in
+    listener = store.listen(acted.set)
+    assert listener is not None
+    acted.clear()
+
+    def poking(tx: Tx) -> None:
+        tx.poke()
+        put(1)(tx)
+
+    store.write(poking)
+    assert acted.wait(30)
+    listener.close()
 
 
 def test_one_callers_error_rolls_back_its_own_piece_only(store: Store) -> None:

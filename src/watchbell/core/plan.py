@@ -21,12 +21,23 @@ from .states import TERMINAL, Reason, State
 if TYPE_CHECKING:
     from .triggers import Trigger
 
-__all__ = ["Capacity", "Due", "NewRow", "Plan", "Standing", "Starting", "decide", "let_in", "outage_reason"]
+__all__ = [
+    "UNNUMBERED",
+    "Capacity",
+    "Due",
+    "NewRow",
+    "Plan",
+    "Standing",
+    "Starting",
+    "decide",
+    "let_in",
+    "outage_reason",
+]
 
 ROWS_BEFORE_SPAN = 3
 """Up to so many occurrences that do not run get a row each; more become one span."""
-_NONE_IS_NEW = 1 << 62
-"""The first id of a batch that inserts nothing."""
+UNNUMBERED = 1 << 62
+"""Where the ids of new rows begin that have no number of the ledger yet: above all that have one."""
 
 
 def decide(batch: Sequence[Due], capacity: Capacity, now: int, first_id: int) -> Plan:
@@ -43,7 +54,7 @@ def decide(batch: Sequence[Due], capacity: Capacity, now: int, first_id: int) ->
 def let_in(batch: Sequence[Starting], capacity: Capacity, now: int) -> Plan:
     """Decide how far waiting rows are let in whose start has come: the same way in as for one that is planned then.
     `rows` of the answer are those of the batch; one whose start lies ahead and that cannot be claimed is left out."""
-    fold = _Fold(capacity, now, _NONE_IS_NEW)
+    fold = _Fold(capacity, now, UNNUMBERED)
     tallies: dict[int, Tally] = {}
     for item in sorted(batch, key=lambda item: (item.due.priority, item.start_at, item.id)):
         due = item.due

@@ -139,17 +139,15 @@ class Plan:
     gates: dict[str, int] = field(default_factory=dict)
     broken: list[tuple[Due, str]] = field(default_factory=list)
 
-    def renumber(self, first: int, ids: Sequence[int]) -> None:
-        """Give the new rows these ids, in their order, instead of those from `first` on; whatever points at one goes on
-        pointing at it."""
-        if not ids or (ids[0] == first and ids[-1] == first + len(ids) - 1):
-            return
+    def renumber(self, ids: Sequence[int]) -> None:
+        """Give the new rows these ids, in their order, instead of those that the decision has given them; whatever points
+        at one goes on pointing at it."""
         new = {row.id: given for row, given in zip(self.rows, ids, strict=True)}
 
         def moved(run: int | None) -> int | None:
             return None if run is None else new.get(run, run)
 
-        self.rows = [row._replace(id=new[row.id], into=moved(row.into)) for row in self.rows]
+        self.rows = [NewRow(new[row.id], *row[1:5], moved(row.into), *row[6:]) for row in self.rows]
         self.spans = [replace(span, into=moved(span.into)) for span in self.spans]
         self.ends = [replace(end, id=new.get(end.id, end.id), into=moved(end.into)) for end in self.ends]
         self.cancels = [(new.get(run, run), new.get(by, by)) for run, by in self.cancels]

@@ -14,7 +14,7 @@ from functools import partial
 
 from ..core.claim import Claim
 from ..core.definition import Definition
-from ..core.plan import Capacity, Due, Plan, Standing, decide, outage_reason
+from ..core.plan import UNNUMBERED, Capacity, Due, Plan, Standing, decide, outage_reason
 from ..core.policies import CatchUp, CatchUpOrder, Policies
 from ..core.states import LIVE, Reason, State, sql_list
 from . import gates, plan_writes
@@ -168,9 +168,9 @@ def _plan(
     keys = {key for due in batch for key in due.gates}
     if keys:
         capacity.gates = gates.room(tx, keys)
-    first_id = tx.peek_id("occurrence")
-    plan = decide(batch, capacity, now, first_id)
-    plan.renumber(first_id, tx.take_ids("occurrence", first_id, len(plan.rows)))
+    plan = decide(batch, capacity, now, UNNUMBERED)
+    if plan.rows:
+        plan.renumber(tx.take_ids("occurrence", len(plan.rows)))
     result = _write(tx, plan, planner, definitions, now)
     result.broken = [(schedule, text) for (schedule, _), text in broken.items()]
     result.broken += [(due.schedule, f"its rule cannot be evaluated: {text}") for due, text in plan.broken]

@@ -87,7 +87,7 @@ def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
 
 def enqueue_many(tx: Tx, job: Job, items: list[tuple[str, int | None]], doer: Doer) -> list[int]:
     """Write many runs of one job at once: (args, at) each. No keys, no schedule; gates as for a single one."""
-    ids = tx.take_ids("occurrence", tx.peek_id("occurrence"), len(items))
+    ids = tx.take_ids("occurrence", len(items))
     keys = json.dumps(job.gates) if job.gates else None
     waiting = State.WAITING.value
     tx.many(

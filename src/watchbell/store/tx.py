@@ -42,6 +42,15 @@ class Tx(ABC):
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Carry out a write; returns how many rows it changed."""
 
+    def later(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Carry out a write of which nobody asks what it has changed. It may wait for the statement after it, or for the
+        commit, and be sent with that one; in the order in which they are asked for. So may its error."""
+        self.run(sql, params)
+
+    @abstractmethod
+    def poke(self) -> None:
+        """Have whoever acts on the database told, once this is committed, that something may have come due."""
+
     @abstractmethod
     def many(self, sql: str, params: Iterable[Sequence[Any]]) -> int:
         """Carry out the same write once for each set of parameters; returns how many rows were changed in all."""
@@ -62,7 +71,13 @@ class Tx(ABC):
 
     def next_id(self, table: str) -> int:
         """The id of one row of `table` that is to be inserted now."""
-        return self.peek_id(table)
+        return self.take_ids(table, 1)[0]
+
+    def take_ids(self, table: str, count: int) -> Sequence[int]:
+        """So many ids for rows of `table` that are to be inserted now. They ascend; they follow each other unless somebody
+        who writes without the lock has taken one meanwhile."""
+        first = self.peek_id(table)
+        return range(first, first + count)
 
     def peek_id(self, table: str) -> int:
         """The id after the newest of `table`; nobody else writes, so nobody else takes it. After a restore it lies
@@ -70,11 +85,6 @@ class Tx(ABC):
         base = f"SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('id_base', 'id_base:{table}')"
         found = self.row(f"SELECT (SELECT max(id) FROM {table}), ({base})") or (None, None)
         return max(found[0] or 0, found[1] or 0) + 1
-
-    def take_ids(self, table: str, first: int, count: int) -> Sequence[int]:
-        """So many ids for rows that are to be inserted now, of which `first` was said to be the next. They ascend, and
-        follow each other unless somebody who writes without the lock has taken one meanwhile."""
-        return range(first, first + count)
 
     def never_again(self, table: str) -> None:
         """Call it before rows of `table` are removed: no id that was given out is given to another row."""

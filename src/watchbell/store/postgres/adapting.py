@@ -10,6 +10,13 @@ from psycopg.adapt import Buffer, Dumper, Loader
 from psycopg.types.numeric import Int8Dumper
 
 
+class _WholeDumper(Int8Dumper):
+    """A BIGINT also within a statement's text, whatever its size and sign."""
+
+    def quote(self, obj: Any) -> Buffer:
+        return b"'" + bytes(self.dump(obj) or b"") + b"'::bigint"
+
+
 class _TruthDumper(Dumper):
     """True is 1, as in every column that holds one."""
 
@@ -17,6 +24,9 @@ class _TruthDumper(Dumper):
 
     def dump(self, obj: Any) -> Buffer | None:
         return b"1" if obj else b"0"
+
+    def quote(self, obj: Any) -> Buffer:
+        return b"'1'::bigint" if obj else b"'0'::bigint"
 
 
 class _NumericLoader(Loader):
@@ -30,7 +40,7 @@ class _NumericLoader(Loader):
 def adapt(conn: psycopg.Connection[Any]) -> None:
     """Set a connection up for that."""
     conn.adapters.register_dumper(
-        int, Int8Dumper
+        int, _WholeDumper
     )  # a SMALLINT, else, if it is small: and so would be its sum
     conn.adapters.register_dumper(bool, _TruthDumper)
     conn.adapters.register_loader("numeric", _NumericLoader)

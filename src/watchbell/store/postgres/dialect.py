@@ -15,8 +15,9 @@ one stream. Beyond that the two schemas define the same names (store/postgres/mi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _INDEXED = re.compile(r"\s+INDEXED BY \w+")
 _EACH = re.compile(r"json_each\(([\w.]+)\) (\w+)")
@@ -37,10 +38,17 @@ def translated(sql: str) -> str:
 
 
 class Copied(NamedTuple):
-    """A plain insert as a stream: the statement, and each column's value, or None where it is the next parameter."""
+    """A plain insert as a stream: the statement, and the values that are the same in every row, with their places."""
 
     statement: str
-    values: tuple[str | int | None, ...] | None
+    constants: tuple[tuple[int, str | int], ...]
+
+    def whole(self, row: Sequence[Any]) -> list[Any]:
+        """The columns of a row, from its parameters."""
+        found = list(row)
+        for place, value in self.constants:
+            found.insert(place, value)
+        return found
 
 
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \(([^()]+)\)")
@@ -52,21 +60,18 @@ def copied(sql: str) -> Copied | None:
     """How a plain INSERT of many rows is sent; None if it is not one.
 
     >>> copied("INSERT INTO t (a, b, c) VALUES (?, 'x', ?)")
-    Copied(statement='COPY t (a, b, c) FROM STDIN', values=(None, 'x', None))
+    Copied(statement='COPY t (a, b, c) FROM STDIN', constants=((1, 'x'),))
     """
     found = _INSERT.fullmatch(sql.strip())
     if found is None:
         return None
-    values: list[str | int | None] = []
-    for part in found[3].split(","):
+    constants: list[tuple[int, str | int]] = []
+    for place, part in enumerate(found[3].split(",")):
         text = part.strip()
-        if text == "?":
-            values.append(None)
-        elif quoted := _TEXT.fullmatch(text):
-            values.append(quoted[1])
+        if quoted := _TEXT.fullmatch(text):
+            constants.append((place, quoted[1]))
         elif text.isdigit():
-            values.append(int(text))
-        else:
+            constants.append((place, int(text)))
+        elif text != "?":
             return None
-    plain = all(value is None for value in values)
-    return Copied(f"COPY {found[1]} ({found[2]}) FROM STDIN", None if plain else tuple(values))
+    return Copied(f"COPY {found[1]} ({found[2]}) FROM STDIN", tuple(constants))

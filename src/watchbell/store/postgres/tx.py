@@ -1,4 +1,8 @@
-"""A transaction on PostgreSQL."""
+"""A transaction on PostgreSQL.
+
+What nobody asks an answer of is kept and sent with the next statement, or with the commit, as one message: a server takes
+as long to be asked as to answer. Such a message carries its parameters within its text, quoted by the driver.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +18,51 @@ from .dialect import Copied, copied, translated
 _FEW = 8
 """Below that a stream of its own costs more than it saves."""
 _SEQUENCED = "occurrence"
+_SAVE, _KEEP, _UNDO = (
+    "SAVEPOINT attempt",
+    "RELEASE SAVEPOINT attempt",
+    "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt",
+)
 
 
 class PostgresTx(Tx):
-    """One transaction of one connection."""
+    """One transaction of one connection. `channel` is where the nodes listen."""
 
-    __slots__ = ("_conn", "_cursor", "wrote")
+    __slots__ = ("_channel", "_conn", "_cursor", "_kept", "_poked", "_quoting", "wrote")
     driver_errors = (psycopg.Error,)
 
-    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+    def __init__(self, conn: psycopg.Connection[Any], channel: str = "") -> None:
         super().__init__()
         self._conn = conn
         self._cursor = conn.cursor()
+        self._channel = channel
+        self._kept: list[str] = []
+        self._poked = False
+        self._quoting: psycopg.ClientCursor[Any] | None = None
         self.wrote = False
         """Whether anything may have been changed."""
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
-        cursor = self._execute(sql, params)
         self.wrote |= not sql.startswith("SELECT")
-        return cursor.fetchall()
+        return self._execute(translated(sql), params).fetchall()
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
-        cursor = self._execute(sql, params)
         self.wrote |= not sql.startswith("SELECT")
-        return cursor.fetchone()
+        return self._execute(translated(sql), params).fetchone()
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
-        count = self._execute(sql, params).rowcount
+        count = self._execute(translated(sql), params).rowcount
         self.wrote |= count != 0  # -1 where the server does not count
         return max(0, count)
+
+    def later(self, sql: str, params: Sequence[Any] = ()) -> None:
+        self.wrote = True
+        self._kept.append(self._quoted(translated(sql), params))
+
+    def poke(self) -> None:
+        if not self._poked:
+            self._poked = True
+            self.later("SELECT pg_notify(?, '')", (self._channel,))
 
     def many(self, sql: str, params: Iterable[Sequence[Any]]) -> int:
         rows = params if isinstance(params, list) else list(params)
@@ -50,9 +70,10 @@ class PostgresTx(Tx):
             return 0
         self.wrote = True
         if (batch := BATCHED.get(sql)) is not None:
-            return self._cursor.execute(batch.text, batch.columns(rows)).rowcount
+            return self._execute(batch.text, batch.columns(rows)).rowcount
         if len(rows) == 1:
-            return self._execute(sql, rows[0]).rowcount
+            return self._execute(translated(sql), rows[0]).rowcount
+        self.flush()
         if len(rows) >= _FEW and (stream := copied(sql)) is not None:
             return self._copy(stream, rows)
         self._cursor.executemany(translated(sql), rows)
@@ -64,9 +85,10 @@ class PostgresTx(Tx):
             return []
         self.wrote |= not sql.startswith("SELECT")
         if (batch := BATCHED.get(sql)) is not None:
-            return self._cursor.execute(batch.text, batch.columns(rows)).fetchall()
+            return self._execute(batch.text, batch.columns(rows)).fetchall()
         if len(rows) == 1:
-            return self._execute(sql, rows[0]).fetchall()
+            return self._execute(translated(sql), rows[0]).fetchall()
+        self.flush()
         self._cursor.executemany(translated(sql), rows, returning=True)
         found: list[Row] = []
         while True:
@@ -75,15 +97,31 @@ class PostgresTx(Tx):
                 return found
 
     def attempt(self, work: Callable[[], T | None]) -> T | None:
-        self._cursor.execute("SAVEPOINT attempt")
+        self._kept.append(_SAVE)
+        before = len(self._kept)
         result = None
         try:
             result = work()
+            if result is not None and not {*self._kept} <= {_SAVE, _KEEP}:
+                self.flush()  # an error of what was kept is this attempt's
             return result
+        except BaseException:
+            result = None
+            raise
         finally:
             if not self._conn.closed:
-                undo = "ROLLBACK TO SAVEPOINT attempt; " if result is None else ""
-                self._cursor.execute(f"{undo}RELEASE SAVEPOINT attempt")
+                self._end_attempt(before, result is not None)
+
+    def _end_attempt(self, before: int, good: bool) -> None:
+        """Release the savepoint, or go back to it; where it was never sent, nothing is there to be undone."""
+        unsent = len(self._kept) >= before and self._kept[before - 1] is _SAVE
+        if unsent:
+            del self._kept[before - 1 :]
+        elif good:
+            self._kept.append(_KEEP)
+        else:
+            self._kept.clear()
+            self._cursor.execute(_UNDO)
 
     def next_id(self, table: str) -> int:
         if table == _SEQUENCED:
@@ -97,22 +135,59 @@ class PostgresTx(Tx):
             )
         return super().peek_id(table)
 
-    def take_ids(self, table: str, first: int, count: int) -> Sequence[int]:
-        if table != _SEQUENCED or count == 0:
-            return super().take_ids(table, first, count)
+    def take_ids(self, table: str, count: int) -> Sequence[int]:
+        if table != _SEQUENCED:
+            return super().take_ids(table, count)
         found = self.rows("SELECT nextval('occurrence_id') FROM generate_series(1, ?)", (count,))
         return [row[0] for row in found]
 
-    def _execute(self, sql: str, params: Sequence[Any]) -> psycopg.Cursor[Any]:
-        return self._cursor.execute(translated(sql), tuple(params))
+    # --- for the store ------------------------------------------------------------------------------------------------
+
+    def flush(self, last: str | None = None) -> None:
+        """Send what was kept, and behind it this one."""
+        if last is not None:
+            self._kept.append(last)
+        if self._kept:
+            self._send(self._taken())
+
+    def keep(self, statement: str) -> None:
+        """Send this statement of the server's own, which has no parameters, with what comes."""
+        self._kept.append(statement)
+
+    def drop_kept(self) -> list[str]:
+        """What was not sent is not to be; returns it."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    def take_after(self) -> list[Callable[[], None]]:
+        self._poked = False
+        return super().take_after()
+
+    def _taken(self) -> str:
+        text = "; ".join(self._kept)
+        self._kept.clear()
+        return text
+
+    def _quoted(self, statement: str, params: Sequence[Any]) -> str:
+        if self._quoting is None:
+            self._quoting = psycopg.ClientCursor(self._conn)
+        return self._quoting.mogrify(statement, tuple(params))
+
+    def _execute(self, statement: str, params: Sequence[Any]) -> psycopg.Cursor[Any]:
+        if not self._kept:
+            return self._cursor.execute(statement, tuple(params))
+        self._kept.append(self._quoted(statement, params))
+        return self._send(self._taken())
+
+    def _send(self, text: str) -> psycopg.Cursor[Any]:
+        """Carry out statements that are one message; the answer is the last one's."""
+        cursor = self._cursor.execute(text)
+        while cursor.nextset():
+            pass
+        return cursor
 
     def _copy(self, stream: Copied, rows: list[Sequence[Any]]) -> int:
         with self._cursor.copy(stream.statement) as copy:
-            if stream.values is None:
-                for row in rows:
-                    copy.write_row(row)
-            else:
-                for row in rows:
-                    left = iter(row)
-                    copy.write_row([next(left) if value is None else value for value in stream.values])
+            for row in rows:
+                copy.write_row(stream.whole(row) if stream.constants else row)
         return self._cursor.rowcount

@@ -31,6 +31,7 @@ ROW_MS = 1_500
 that may last, while nobody else can write. A little longer than a server takes to find a deadlock."""
 STATEMENT_MS = 120_000
 _TRIES = 5
+_SAVE, _UNDO = "SAVEPOINT piece", "ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece"
 
 
 class Writer:
@@ -46,7 +47,7 @@ class Writer:
             f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SET LOCAL lock_timeout = {LOCK_MS}; "
             f"SET LOCAL statement_timeout = {STATEMENT_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
             f"SET LOCAL lock_timeout = {ROW_MS}; "
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text"
         )
 
     def write(self, work: Callable[[Tx], T]) -> T:
@@ -79,8 +80,8 @@ class Writer:
             raise error.told from error
 
     def _commit(self, group: list[Piece[Any]]) -> None:
-        conn = self._begun()
-        tx = PostgresTx(conn)
+        conn, number = self._begun()
+        tx = PostgresTx(conn, self._address.channel)
         try:
             alone = len(group) == 1
             for piece in group:
@@ -88,22 +89,22 @@ class Writer:
             if alone and group[0].error is not None:
                 conn.execute("ROLLBACK")
                 return
-            number = _own_id(conn) if tx.wrote else None
         except BaseException:
             self._roll_back()
             raise
         try:
-            conn.execute("COMMIT")
+            tx.flush("COMMIT")
         except GONE as error:
             self._let_go()
-            if number is not None and not committed(self._address, number, error):
+            if tx.wrote and not committed(self._address, number, error):
                 raise
         except psycopg.Error:
             self._roll_back()
             raise
 
-    def _begun(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection in a transaction that holds the lock. One that has died since it was last used is replaced."""
+    def _begun(self) -> tuple[psycopg.Connection[tuple[Any, ...]], str]:
+        """A connection in a transaction that holds the lock, and the transaction's id, by which the server can be asked what
+        became of it. A connection that has died since it was last used is replaced."""
         fresh = self._conn is None
         try:
             return self._begin_on(self._connected())
@@ -116,23 +117,27 @@ class Writer:
             raise
         return self._begin_on(self._connected())
 
-    def _begin_on(self, conn: psycopg.Connection[tuple[Any, ...]]) -> psycopg.Connection[tuple[Any, ...]]:
+    def _begin_on(
+        self, conn: psycopg.Connection[tuple[Any, ...]]
+    ) -> tuple[psycopg.Connection[tuple[Any, ...]], str]:
         cursor = conn.execute(self._begin)
         while cursor.nextset():
             pass
         found = cursor.fetchone()
         assert found is not None
         self._time.saw(int(found[0]))
-        return conn
+        return conn, str(found[1])
 
     def _carry_out(
         self, conn: psycopg.Connection[tuple[Any, ...]], tx: PostgresTx, piece: Piece[Any], alone: bool
     ) -> None:
         piece.error, piece.result = None, None
         if not alone:
-            conn.execute("SAVEPOINT piece")
+            tx.keep(_SAVE)
         try:
             piece.result = piece.work(tx)
+            if not alone:
+                tx.flush()  # an error of what was kept is this piece's
             if (
                 conn.info.transaction_status == TransactionStatus.INERROR
             ):  # a COMMIT would say nothing, and undo it all
@@ -143,12 +148,13 @@ class Writer:
             where = self._address.where
             piece.error = translated(error, where) if isinstance(error, psycopg.Error) else error
             tx.take_after()
-            if not alone:
-                conn.execute("ROLLBACK TO SAVEPOINT piece")
+            unsent = _SAVE in tx.drop_kept()
+            if not (alone or unsent):
+                conn.execute(_UNDO)
         else:
             piece.acts = tx.take_after()
-        if not alone:
-            conn.execute("RELEASE SAVEPOINT piece")
+            if not alone:
+                tx.keep("RELEASE SAVEPOINT piece")
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._conn is None or self._conn.closed:
@@ -171,9 +177,3 @@ class Writer:
         if conn is not None:
             with contextlib.suppress(psycopg.Error):
                 conn.close()
-
-
-def _own_id(conn: psycopg.Connection[tuple[Any, ...]]) -> str | None:
-    """The id of the transaction, if it has one: what it became can be asked by it."""
-    found = conn.execute("SELECT pg_current_xact_id_if_assigned()::text").fetchone()
-    return None if found is None else found[0]

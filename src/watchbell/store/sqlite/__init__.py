@@ -64,7 +64,7 @@ class SqliteStore(Store):
         except apsw.Error as error:
             raise translated(error, self.where) from error
         self._identity = self._file_identity()
-        self._writer = Writer(self._main, self.where, breathe)
+        self._writer = Writer(self._main, self.where, breathe, self.poke)
         self._watch: apsw.Connection | None = None
 
     @property

@@ -13,12 +13,13 @@ from ..tx import Row, T, Tx
 class SqliteTx(Tx):
     """One transaction of one connection."""
 
-    __slots__ = ("_conn",)
+    __slots__ = ("_conn", "_wake")
     driver_errors = (apsw.Error,)
 
-    def __init__(self, conn: apsw.Connection) -> None:
+    def __init__(self, conn: apsw.Connection, wake: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self._conn = conn
+        self._wake = wake
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         return self._conn.execute(sql, params).fetchall()
@@ -31,6 +32,10 @@ class SqliteTx(Tx):
         self._still_open()
         self._conn.execute(sql, params)
         return self._conn.changes()
+
+    def poke(self) -> None:
+        if self._wake not in self._after:
+            self.after_commit(self._wake)
 
     def many(self, sql: str, params: Iterable[Sequence[Any]]) -> int:
         self._still_open()

@@ -26,9 +26,16 @@ class NotBegun(Exception):
 class Writer:
     """The one write connection of a process, shared by all its callers."""
 
-    def __init__(self, conn: apsw.Connection, where: str, breathe: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        conn: apsw.Connection,
+        where: str,
+        breathe: Callable[[], None] | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._conn = conn
         self._where = where
+        self._wake = wake
         self._turns = Turns(self._carry_out_group, breathe)
         self.broken = False
         """The disk has reported an error: nothing more is written through this connection, until it is renewed."""
@@ -88,7 +95,7 @@ class Writer:
 
     def _carry_out(self, piece: Piece[Any], alone: bool) -> None:
         conn = self._conn
-        tx = SqliteTx(conn)
+        tx = SqliteTx(conn, self._wake)
         if not alone:
             conn.execute("SAVEPOINT piece")
         try:
