@@ -13,6 +13,7 @@ from tests.engine.test_budget import Writes
 from tests.engine.test_watcher import alert_on
 from watchbell import Watchbell, cron, retry
 from watchbell.core.alert import EVENTS
+from watchbell.engine.ends import Taken
 from watchbell.testing import Lasting
 
 Begin = Callable[..., Story]
@@ -96,12 +97,11 @@ def test_S3_a_lost_run_neither_counts_nor_ends_the_row(tmp_path: Path) -> None:
 def test_S3_the_pause_is_owed_in_the_write_of_the_failure_and_outlives_a_death(tmp_path: Path) -> None:
     begun = Story(failing(["bad"] * 3, pause_after_failures=1), file=tmp_path / "a.db")
     node = begun.node
-    node._bell._plan_and_claim = lambda: None  # type: ignore[method-assign]  # it dies between the two writes
+    node._bell._turn_while_there_is_more = lambda: None  # type: ignore[method-assign]
     begun.until("00:10")
-    node._bell._plan_and_claim = type(node._bell)._plan_and_claim.__get__(node._bell)  # type: ignore[method-assign]
-    node._bell._one_batch(0)
+    node._bell._turn(Taken(), 0)
     node._bell._begin()
-    node._bell._settle()
+    node._bell._settle()  # it dies behind this write
     assert begun.rows("SELECT kind FROM pending_change") == [("pause",)]
     begun.restart(after="1h")
     begun.until("01:30")

@@ -15,7 +15,7 @@ from watchbell.core.policies import CatchUp, Overlap, Policies
 from watchbell.core.triggers import Trigger, cron, every, manual, once
 from watchbell.services.audit import audit
 from watchbell.store import nodes
-from watchbell.store.claims import claim_ready
+from watchbell.store.claiming import Moment, claim_ready
 from watchbell.store.planning import Planner, plan_due
 from watchbell.store.schedules.catalog import Catalog
 from watchbell.store.schedules.put import (
@@ -107,7 +107,7 @@ class Life:
             capacity = Capacity({"thread": 3 - busy}, 2)
             planner = Planner(self.catalog, self.node, self.tokens)
             claims = plan_due(tx, planner, capacity, self.now, self.chance.choice([0, 20_000])).claims
-            claims += claim_ready(tx, planner, capacity, self.now, 0).claims
+            claims += claim_ready(tx, planner, capacity, Moment(self.now)).claims
             self.running += [(max(self.now, claim.due_at), claim) for claim in claims]
 
         self.store.write(work)

@@ -16,7 +16,7 @@ from watchbell.core.triggers import Trigger, every
 from watchbell.services.audit import AuditReport, audit
 from watchbell.store import nodes
 from watchbell.store.base import Store
-from watchbell.store.claims import claim_ready
+from watchbell.store.claiming import Moment, claim_ready
 from watchbell.store.planning import Planned, Planner, plan_due
 from watchbell.store.runs import Enqueued, Wish, enqueue
 from watchbell.store.schedules.catalog import Catalog
@@ -91,7 +91,7 @@ class House:
 
         def work(tx: Tx) -> list[Claim]:
             node.planner.catalog.refresh(tx)
-            return claim_ready(tx, node.planner, self._free(node, slots), self.now, ahead).claims
+            return claim_ready(tx, node.planner, self._free(node, slots), Moment(self.now, ahead)).claims
 
         claims = self.store.write(work)
         node.held += claims

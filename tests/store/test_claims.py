@@ -7,17 +7,12 @@ import pytest
 from tests.store.house import T0, House
 from watchbell.core.instants import HOUR, MINUTE, SECOND
 from watchbell.core.outcome import Ending
+from watchbell.core.plan import Capacity
 from watchbell.core.policies import Retry
-from watchbell.store.claims import (
-    claim_ready,
-    hand_back,
-    mark_running,
-    next_ready,
-    owned,
-    owned_by_others,
-    revoked,
-)
+from watchbell.store.claiming import ASKED_SHARE, Claimed, Moment, claim_asked, claim_ready
+from watchbell.store.claims import hand_back, mark_running, owned, owned_by_others, revoked
 from watchbell.store.runs import enqueue_many, request_cancel
+from watchbell.store.tx import Tx
 
 
 @pytest.fixture
@@ -70,25 +65,49 @@ def test_a_retry_keeps_its_wait_to_the_full(house: House) -> None:
     assert (claim.attempt, claim.epoch) == (2, 2)
 
 
-def test_next_ready_is_the_next_instant_and_never_one_that_has_passed(house: House) -> None:
+def test_the_next_instant_is_told_and_never_one_that_has_passed(house: House) -> None:
     job = house.job()
     house.ask(job, at=T0 + MINUTE)
-    house.ask(job, at=T0 + HOUR)
-    assert house.store.read(lambda tx: next_ready(tx, ["thread"], T0)) == T0 + MINUTE
-    assert house.store.read(lambda tx: next_ready(tx, ["thread"], T0 + MINUTE)) == T0 + HOUR
-    assert house.store.read(lambda tx: next_ready(tx, ["process"], T0)) is None
+    house.ask(job, at=T0 + HOUR, priority=2)
+
+    def next_at(lane: str, now: int) -> int | None:
+        full = Capacity({lane: 0}, 0)
+        return house.store.write(lambda tx: claim_ready(tx, house.node.planner, full, Moment(now))).next_at
+
+    assert next_at("thread", T0) == T0 + MINUTE
+    assert next_at("thread", T0 + MINUTE) == T0 + HOUR
+    assert next_at("thread", T0 + HOUR) is None
+    assert next_at("process", T0) is None
 
 
 def test_jobs_that_this_node_does_not_know_are_left_for_another(house: House) -> None:
     unknown, known = house.job("unknown"), house.job("known")
     house.ask(unknown)
     house.ask(known)
-    from watchbell.core.plan import Capacity
 
-    claimed = house.store.write(
-        lambda tx: claim_ready(tx, house.node.planner, Capacity({"thread": 9}, 9), house.now, 0, {unknown})
+    def claim(tx: Tx) -> Claimed:
+        return claim_ready(tx, house.node.planner, Capacity({"thread": 9}, 9), Moment(house.now), {unknown})
+
+    assert [claim.job for claim in house.store.write(claim).claims] == [known]
+
+
+def test_a_share_of_the_slots_is_for_what_was_asked_for_by_hand_whatever_else_is_queued(house: House) -> None:
+    job = house.job()
+    for number in range(3):
+        house.schedule(f"due {number}", job=job)
+    house.now += HOUR
+    house.plan(slots=0)
+    asked = [house.ask(job).run for _ in range(3)]
+
+    def claim(tx: Tx) -> Claimed:
+        free = Capacity({"thread": 2 * ASKED_SHARE + 1}, 9)
+        return claim_asked(tx, house.node.planner, free, Moment(house.now))
+
+    assert [claim.run for claim in house.store.write(claim).claims] == asked[:2]
+    few = Capacity({"thread": ASKED_SHARE - 1}, 9)
+    assert (
+        house.store.write(lambda tx: claim_asked(tx, house.node.planner, few, Moment(house.now))).claims == []
     )
-    assert [claim.job for claim in claimed.claims] == [known]
 
 
 def test_a_hand_back_gives_the_attempt_back_and_the_next_claim_has_another_epoch(house: House) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .triggers import Trigger
 
 __all__ = [
+    "CROWD",
     "UNNUMBERED",
     "Capacity",
     "Due",
@@ -30,12 +31,15 @@ __all__ = [
     "Standing",
     "Starting",
     "decide",
+    "leave_a_crowd",
     "let_in",
     "outage_reason",
 ]
 
 ROWS_BEFORE_SPAN = 3
 """Up to so many occurrences that do not run get a row each; more become one span."""
+CROWD = 100
+"""Fewer than this are planned at once, whether there is a slot for them or not."""
 UNNUMBERED = 1 << 62
 """Where the ids of new rows begin that have no number of the ledger yet: above all that have one."""
 
@@ -49,6 +53,28 @@ def decide(batch: Sequence[Due], capacity: Capacity, now: int, first_id: int) ->
         except Exception as error:
             fold.plan.broken.append((due, f"{type(error).__name__}: {error}"))
     return fold.plan
+
+
+def leave_a_crowd(
+    batch: Sequence[Due], capacity: Capacity, now: int, patience_us: int
+) -> tuple[list[Due], int | None]:
+    """Leave out of a batch what has just come due and finds no slot, if it is a crowd: a row that is claimed as it is
+    planned costs two writes less than one that has to be queued first. None is left for longer than `patience_us`; returns
+    the instant by which the first of them must be planned."""
+    free = dict(capacity.slots)
+    kept: list[Due] = []
+    left: list[Due] = []
+    for due in sorted(batch, key=_order):
+        waits = due.may_claim and not due.live and due.why is None and due.next_due > now - patience_us
+        if waits and due.next_due <= now:
+            free[due.lane] = free.get(due.lane, 0) - 1
+            if free[due.lane] < 0:
+                left.append(due)
+                continue
+        kept.append(due)
+    if len(left) < CROWD:
+        return list(batch), None
+    return kept, min(due.next_due for due in left) + patience_us
 
 
 def let_in(batch: Sequence[Starting], capacity: Capacity, now: int) -> Plan:

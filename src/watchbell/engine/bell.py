@@ -1,7 +1,8 @@
 """The bell: one loop that settles what has ended, plans and claims what is due, and begins what was claimed.
 
-`step()` is all there is of it; the thread around it waits until the next instant at which there is something to do, or
-until somebody wakes it. A step that fails is logged, waits a little longer each time, and never stops the loop.
+A turn is one transaction: whatever has ended is written, and its slots are filled again, in one commit. `step()` is all
+there is of the loop; the thread around it waits until the next instant at which there is something to do, or until
+somebody wakes it. A step that fails is logged, waits a little longer each time, and never stops the loop.
 """
 
 from __future__ import annotations
@@ -9,32 +10,48 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..core.claim import Claim
-from ..core.outcome import Outcome
 from ..core.plan import Capacity
 from ..errors import EngineReplaced, StoreError
 from ..executors.base import Report
-from ..store import alerts, claims, planning, settling
+from ..store import alerts, claims
+from ..store.claiming import Claimed, Moment, claim_asked, claim_ready
 from ..store.planning import Planned, Planner
 from ..store.schedules import put as schedules
 from ..store.settling import Ended, Settled
 from ..store.tokens import Tokens
 from ..store.tx import Tx
 from .clockkeeper import ClockKeeper
-from .house import House, write_progress
-from .lease_end import as_it_is
+from .ends import Ends, Taken
+from .house import House
 from .notes import Notes
 from .starter import Starter
 from .telling import Teller
 
 LOOK_US = 250_000
-MOMENT_US = 3_000
-SETTLE_BATCH = 2000
+PATIENCE_US = 500_000
+"""For so long a crowd that finds no slot is left unplanned."""
+LEAST_PART = 100
+"""A turn takes half of the slots of a lane, so that the others are busy meanwhile; where they are few, all of them."""
+TURNS = 20
 AHEAD_LEAST_US, AHEAD_MOST_US = 2_000, 50_000
 T = TypeVar("T")
 _log = logging.getLogger("watchbell.engine")
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one transaction has written."""
+
+    settled: Settled | None = None
+    asked: Claimed = field(default_factory=Claimed)
+    planned: Planned = field(default_factory=Planned)
+    claimed: Claimed = field(default_factory=Claimed)
+    next_at: int | None = None
+    revoked: Sequence[tuple[int, int, str]] = ()
 
 
 class Bell:
@@ -42,13 +59,12 @@ class Bell:
 
     def __init__(self, house: House, notes: Notes) -> None:
         self._house = house
-        self._notes = notes
-        self._reports: deque[Report] = deque()
-        self._unwritten: list[Ended] = []
-        self._returned: list[Claim] = []
         self._starter = Starter(house)
         self._teller = Teller(house)
-        self._planner = Planner(house.catalog, house.node, Tokens(house.randomness), self._knows)
+        self._ends = Ends(house, notes, self._teller, self._timed)
+        self._planner = Planner(
+            house.catalog, house.node, Tokens(house.randomness), self._knows, patience_us=PATIENCE_US
+        )
         self._clocks = ClockKeeper(house)
         self._commits: deque[int] = deque(maxlen=100)
         self._next: int | None = 0
@@ -57,6 +73,8 @@ class Bell:
         self._unknown: set[int] = set()
         self._admitted = 0
         self._under_way = False
+        self._apart = False
+        """A turn has failed: what has ended is written by itself, until one succeeds."""
         self.draining = False
         self.halted = False
         """Nothing is planned and claimed; what has ended is written, and what was claimed begins."""
@@ -65,8 +83,7 @@ class Bell:
 
     def report(self, reports: Sequence[Report]) -> None:
         """What executors call, from any thread, when attempts have ended."""
-        self._reports.extend(reports)
-        self._house.wake()
+        self._ends.report(reports)
 
     def poke(self) -> None:
         """Something may have come due: look at the database in the next step."""
@@ -79,10 +96,11 @@ class Bell:
             self._next = 0
         if unsafe:
             self.hand_back(self._house.desk.withdraw_ready())
-        self._settle()
+        if self.draining or self.halted or self._apart:
+            self._settle()
         if not self.draining:
             if not self.halted:
-                self._plan_and_claim()
+                self._turn_while_there_is_more()
             self._begin()
         return self._next_instant()
 
@@ -100,96 +118,26 @@ class Bell:
     @property
     def reported(self) -> bool:
         """Whether ends have come in that are not written yet."""
-        return bool(self._reports or self._unwritten)
+        return self._ends.waiting
 
     @property
     def idle(self) -> bool:
         """Whether nothing is held and nothing waits to be written."""
-        return not (len(self._house.desk) or self._reports or self._unwritten)
+        return not (len(self._house.desk) or self._ends.waiting)
 
     def unwritten(self) -> list[Ended]:
         """Ends that are not written, for the spool."""
-        while self._reports:
-            self._unwritten += self._collect()
-        return self._unwritten
+        return self._ends.unwritten()
 
     def hand_back(self, claims_to_return: Sequence[Claim]) -> None:
         """Give back claims whose user code has not begun. What cannot be written now is given back later."""
-        self._returned += claims_to_return
-        if self._returned:
-            house, returned = self._house, list(self._returned)
-            house.store.write(lambda tx: claims.hand_back(tx, house.node, returned))
-            house.desk.clear(returned)
-            self._returned.clear()
-            if house.store.shared:  # others begin at once what was handed back
-                house.store.poke()
-
-    # --- settle ---------------------------------------------------------------------------------------------------
+        self._ends.hand_back(claims_to_return)
 
     def _settle(self) -> None:
-        while self._reports or self._unwritten or self._returned:
-            batch, self._unwritten = self._unwritten[:SETTLE_BATCH], self._unwritten[SETTLE_BATCH:]
-            batch = batch or self._collect()
-            if batch:
-                self._write_ends(batch)
-            self.hand_back(())
+        """Write what has ended, in transactions of its own."""
+        if self._ends.any:
             self._next = 0
-
-    def _collect(self) -> list[Ended]:
-        batch: list[Ended] = []
-        silent = self._notes.silent
-        find, close, reports = self._house.desk.find, self._notes.close, self._reports
-        while reports and len(batch) < SETTLE_BATCH:
-            report = reports.popleft()
-            claim = find(report.run, report.epoch)
-            if claim is None:
-                continue
-            if report.outcome is None:
-                self._returned.append(claim)
-                continue
-            outcome = as_it_is(report.outcome)
-            batch.append(Ended(claim, outcome, () if silent else close(report.run, report.epoch)))
-        return batch
-
-    def _write_ends(self, batch: list[Ended]) -> None:
-        house = self._house
-        now = house.clock.wall_us()
-        progress = self._notes.take_progress() if not self._notes.silent else []
-
-        def write(tx: Tx) -> Settled:
-            if progress:
-                write_progress(tx, progress)
-            return settling.settle(tx, house.node, batch, now, house.draw, self._describe)
-
-        try:
-            settled = self._timed(write)
-        except StoreError:
-            self._notes.put_back((), (), progress)
-            self._unwritten = batch + self._unwritten
-            raise
-        except Exception as error:
-            self._write_one_by_one(batch, error)
-            return
-        house.desk.clear([item.claim for item in batch])
-        self._admitted += settled.admitted
-        if settled.alerts:
-            house.alerted()
-        self._teller.ended(settled)
-
-    def _write_one_by_one(self, batch: list[Ended], error: Exception) -> None:
-        """Something in the batch cannot be written down: find it, keep of it what can be, and write all the others."""
-        if len(batch) > 1:
-            for item in batch:
-                self._write_ends([item])
-            return
-        item = batch[0]
-        text = f"What this run said of its end could not be written down: {type(error).__name__}: {error}"
-        plain = Outcome(item.outcome.ending, item.outcome.began_at, item.outcome.ended_at, error=text)
-        if item.outcome.error == text:
-            _log.critical("engine.unwritable: run_%d: %s", item.claim.run, text)
-            self._house.desk.clear([item.claim])
-            return
-        self._write_ends([Ended(item.claim, plain, (), item.node)])
+            self._admitted += self._ends.write_all(self._describe)
 
     def _describe(self, claim: Claim) -> tuple[str, tuple[str, ...]]:
         """Whom an alert is about; asked inside the settlement's transaction."""
@@ -203,65 +151,96 @@ class Bell:
 
     _inside: Tx
 
-    # --- plan and claim -------------------------------------------------------------------------------------------
+    # --- a turn: settle, plan and claim -------------------------------------------------------------------------------
 
-    def _plan_and_claim(self) -> None:
-        house = self._house
-        version = house.store.data_version()
-        now = house.clock.wall_us()
-        ahead = self._ahead()
-        if (
-            not self.look_always
-            and version == self._seen
-            and (self._next is None or self._next > now + ahead)
-        ):
-            return
-        self._seen = version
-        while not (self.draining or self.halted) and self._one_batch(ahead):
+    def _turn_while_there_is_more(self) -> None:
+        look, ahead = self.look_always, self._ahead()
+        for _ in range(TURNS):
+            if self.draining or self.halted:
+                return
+            version = self._house.store.data_version()
+            taken = self._ends.take()
+            self.hand_back(())
+            if not (taken.ended or look or version != self._seen or self._is_due(ahead)):
+                return
+            self._seen, look = version, False
+            if self._turn(taken, ahead):
+                self._next = 0
             self._begin()
-            self._let_some_end()
-            self._settle()
 
-    def _let_some_end(self) -> None:
-        """With more to plan and few slots free, give what was just begun a moment to end: a row that is claimed as it
-        is planned costs one write less than one that has to be queued first."""
-        house = self._house
-        if not self._reports and sum(self._capacity().slots.values()) < planning.BATCH // 2:
-            house.rest(MOMENT_US)
+    def _is_due(self, ahead: int) -> bool:
+        return self._next is not None and self._next <= self._house.clock.wall_us() + ahead
 
-    def _one_batch(self, ahead: int) -> bool:
-        """One transaction of planning and claiming; True if there is more to plan at once."""
-        house = self._house
-        capacity = self._capacity()
+    def _turn(self, taken: Taken, ahead: int) -> bool:
+        """One transaction; True if there is more to do at once."""
+        capacity = self._capacity(taken.ended)
+        try:
+            done = self._timed(lambda tx: self._write(tx, taken, capacity, ahead))
+        except StoreError:
+            self._ends.put_back(taken)
+            self._apart = True
+            raise
+        except Exception:
+            if not taken.ended:
+                raise
+            # Whichever part of it has failed: what has ended is the truth, and is written without the others.
+            self._admitted += self._ends.write(taken, self._describe)
+            return True
+        self._apart = False
+        return self._done(taken, done)
 
-        def write(tx: Tx) -> tuple[Planned, claims.Claimed, int | None, list[tuple[int, int, str]]]:
-            house.fence(tx)
-            # Read here, where nobody else writes: what others have written before is not later than this.
-            now = self._looked = house.clock.wall_us()
-            if house.catalog.refresh(tx):
-                self._learn(tx)
-            planned = self._clocks.plan(tx, self._planner, capacity, now, ahead)
-            for schedule, text in planned.broken:
-                self._set_aside(tx, schedule, text, now)
-            believed = now - house.doubt_us
-            claimed = claims.claim_ready(
-                tx, self._planner, capacity, believed, ahead, self._unknown, house.doubt_us
-            )
-            first = _earliest(self._clocks.next_at(tx), claims.next_ready(tx, house.slots.lanes, now))
-            return planned, claimed, first, claims.revoked(tx, house.node)
+    def _write(self, tx: Tx, taken: Taken, capacity: Capacity, ahead: int) -> _Turn:
+        house, done = self._house, _Turn()
+        seen = house.glance(tx)
+        # Read here, where nobody else writes: what others have written before is not later than this.
+        now = self._looked = house.clock.wall_us()
+        if house.catalog.renew(seen.catalog):
+            self._learn(tx)
+        if taken.ended:
+            describe = self._describe if seen.alerts else None
+            done.settled = self._ends.settle(tx, taken, describe, seen.overlapped)
+            if done.settled.moved:
+                seen = house.glance(tx)
+        waits = seen.waits or (done.settled is not None and done.settled.leaves)
+        moment = Moment(now - house.doubt_us, ahead, house.doubt_us)
+        if waits and seen.is_due(now + ahead):
+            done.asked = claim_asked(tx, self._planner, capacity, moment, self._unknown)
+        done.planned = planned = self._clocks.plan(tx, self._planner, capacity, now, ahead, seen)
+        for schedule, text in planned.broken:
+            self._set_aside(tx, schedule, text, now)
+        if waits or planned.queued or planned.later:
+            done.claimed = claim_ready(tx, self._planner, capacity, moment, self._unknown)
+        done.next_at = self._next_of(tx, done, now + ahead)
+        if seen.revoked or done.asked.wished or done.claimed.wished:
+            done.revoked = claims.revoked(tx, house.node)
+        return done
 
-        planned, claimed, self._next, revoked = self._timed(write)
-        house.desk.take(planned.claims)
-        house.desk.take(claimed.claims)
-        if newest := (claimed.claims or planned.claims)[-1:]:
-            house.granted(newest[0])
-        if planned.alerts or claimed.alerts:
+    def _next_of(self, tx: Tx, done: _Turn, looked: int) -> int | None:
+        """When there is something to do next. What was left for a moment is looked at again as soon as a slot is free."""
+        put_off = done.planned.put_off
+        planned = self._clocks.next_at(tx, None if put_off is None else looked)
+        return _earliest(planned, put_off, done.claimed.next_at)
+
+    def _done(self, taken: Taken, done: _Turn) -> bool:
+        """It is durable: the desk has it, and whoever listens is told."""
+        house, planned = self._house, done.planned
+        self._next = done.next_at
+        if done.settled is not None:
+            self._admitted += done.settled.admitted
+            self._ends.written(taken, done.settled)
+        granted = [*done.asked.claims, *planned.claims, *done.claimed.claims]
+        house.desk.take(granted)
+        if granted:
+            house.granted(granted[-1])
+        if done.asked.alerts or planned.alerts or done.claimed.alerts:
             house.alerted()
         self._teller.planned(planned)
-        self._revoke(revoked)
-        self._leave_to_others(planned.queued + self._admitted - len(claimed.claims))
-        room = any(capacity.slots.values())
-        return planned.full_batch or (claimed.full_batch and room)
+        self._revoke(done.revoked)
+        self._leave_to_others(planned.queued + self._admitted - len(done.claimed.claims))
+        if planned.full_batch:
+            return True
+        more = done.claimed.full_batch or (planned.put_off is not None and planned.rows > 0)
+        return more and any(self._free().values())
 
     def _leave_to_others(self, left: int) -> None:
         """Rows were queued, and this node has taken none of them, or not all: another one may."""
@@ -298,17 +277,30 @@ class Bell:
         )
         self._house.hooks.tell("schedule.set_aside", {"schedule": name, "error": text})
 
-    def _capacity(self) -> Capacity:
+    def _free(self, ended: Sequence[Ended] = ()) -> dict[str, int]:
+        """The free slots of each lane, once these have ended; none where nothing may begin."""
         house = self._house
         busy = house.desk.busy()
+        for item in ended:
+            busy[item.claim.lane] -= 1
         free = {}
         for lane, slots in house.slots.lanes.items():
             executor = house.executors.get(lane)
             lost = executor.lost_slots() if executor is not None else 0
             free[lane] = max(0, slots - busy.get(lane, 0) - lost)
-        if not self.trusted():
-            free = {}
+        return free if self.trusted() else dict.fromkeys(free, 0)
+
+    def _capacity(self, ended: Sequence[Ended] = ()) -> Capacity:
+        """What one turn may take."""
+        house = self._house
+        free = {
+            lane: min(count, max(LEAST_PART, house.slots.lanes[lane] // 2))
+            for lane, count in self._free(ended).items()
+        }
         late = house.desk.late()
+        for item in ended:
+            if item.claim.catchup:
+                late[item.claim.lane] -= 1
         backlog = {lane: max(0, house.slots.for_backlog(lane) - late.get(lane, 0)) for lane in free}
         return Capacity(free, sum(backlog.values()), backlog=backlog)
 
@@ -317,15 +309,14 @@ class Bell:
     def _begin(self) -> None:
         if self.trusted():
             unfit, strange = self._starter.begin(self.trusted)
-            self._unwritten += unfit
-            self._returned += strange
             if unfit or strange:
+                self._ends.add(unfit, strange)
                 self._settle()
 
     def _revoke(self, revoked: Sequence[tuple[int, int, str]]) -> None:
         ended = self._starter.revoke(revoked) if revoked else []
         if ended:
-            self._unwritten += ended
+            self._ends.add(ended, ())
             self._settle()
 
     # --- time -----------------------------------------------------------------------------------------------------

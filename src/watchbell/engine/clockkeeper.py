@@ -25,6 +25,7 @@ from ..core.plan import Capacity
 from ..store import alerts, nodes, rates, rounds
 from ..store.clocks import trust
 from ..store.clocks.release import release
+from ..store.glance import Glance
 from ..store.planning import Planned, Planner
 from ..store.tx import Tx
 from .clockwatch import STEP_US, ClockWatch, Jump
@@ -84,9 +85,11 @@ class ClockKeeper:
             moved |= self._look_again()
         return moved, unsafe
 
-    def plan(self, tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int) -> Planned:
+    def plan(
+        self, tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int, seen: Glance
+    ) -> Planned:
         """Plan what has come due, as far as the clock is believed: nothing while it is suspect, and of a backlog that a
-        person has not confirmed nothing but its spans."""
+        person has not confirmed nothing but its spans. Where nothing was due at a glance, nothing is asked."""
         assert self._trust is not None
         found = Planned()
         if self._trust.suspect:
@@ -99,7 +102,9 @@ class ClockKeeper:
             found = release(tx, planner, now)
             if trust.held_until(tx) is None:
                 tx.after_commit(self._released)
-        planned = rounds.plan_round(tx, planner, capacity, now, ahead_us)
+        if not seen.is_due(now + ahead_us):
+            return found
+        planned = rounds.plan_round(tx, planner, capacity, now, ahead_us, seen.change)
         planned.happened += found.happened
         planned.alerts += found.alerts
         planned.full_batch |= found.full_batch
@@ -109,11 +114,11 @@ class ClockKeeper:
         """Nothing is held any more, and that is durable."""
         self._holds = False
 
-    def next_at(self, tx: Tx) -> int | None:
-        """When there is something to plan next; None while nothing is planned."""
+    def next_at(self, tx: Tx, after: int | None = None) -> int | None:
+        """When there is something to plan next, or comes due later than `after`; None while nothing is planned."""
         if not self.planning:
             return None
-        found = [at for at in (rounds.next_due(tx), self._next_release(tx)) if at is not None]
+        found = [at for at in (rounds.next_due(tx, after), self._next_release(tx)) if at is not None]
         return min(found, default=None)
 
     def _next_release(self, tx: Tx) -> int | None:

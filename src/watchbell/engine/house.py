@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..clock import Clock
@@ -15,6 +16,7 @@ from ..executors.base import Executor
 from ..executors.identity import has_ended
 from ..store import nodes
 from ..store.base import Store
+from ..store.glance import Glance, glance
 from ..store.nodes import LEASE_US, Other
 from ..store.schedules.catalog import Catalog
 from ..store.tx import Tx
@@ -73,8 +75,20 @@ class House:
     def fence(self, tx: Tx) -> None:
         """First statement of every transaction of the engine: EngineReplaced if it may act no more. Whichever loop learns
         it, the engine's own is woken by it."""
-        try:
+        with self._fencing():
             nodes.may_act(tx, self.node, self.epoch)
+
+    def glance(self, tx: Tx) -> Glance:
+        """The same for the engine's own loop, together with all else that it looks for at the beginning."""
+        seen = glance(tx, self.node)
+        with self._fencing():
+            nodes.refuse_ended(self.node, self.epoch, seen.epoch, seen.state)
+        return seen
+
+    @contextmanager
+    def _fencing(self) -> Iterator[None]:
+        try:
+            yield
         except EngineReplaced as error:
             self.fenced = error
             self.wake()

@@ -8,7 +8,7 @@ start is free. A row that is between two attempts keeps its state, and waits a l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -46,14 +46,16 @@ class Begun:
     full_batch: bool = False
 
 
+_STARTING = "state = 'waiting' AND schedule IS NOT NULL"
 _WAITS = (
     "SELECT lane.name, "
     "EXISTS (SELECT 1 FROM occurrence WHERE state = 'queued' AND lane = lane.name AND catchup = 0), "
     "EXISTS (SELECT 1 FROM occurrence WHERE state = 'queued' AND lane = lane.name AND catchup = 1), "
     f"EXISTS (SELECT 1 FROM occurrence WHERE {TIMED} AND lane = lane.name), "
+    f"EXISTS (SELECT 1 FROM occurrence WHERE {_STARTING} AND lane = lane.name), "
     "EXISTS (SELECT 1 FROM occurrence WHERE state = 'held') FROM lane"
 )
-"""Mostly nothing waits: what is due was claimed as it was planned. One look at three small indexes says where to look."""
+"""Mostly nothing waits: what is due was claimed as it was planned. One look at small indexes says where to look."""
 
 
 class Waits(NamedTuple):
@@ -62,6 +64,7 @@ class Waits(NamedTuple):
     fresh: bool = True
     backlog: bool = True
     timed: bool = True
+    starting: bool = True
     held: bool = True
 
 
@@ -75,28 +78,40 @@ def what_waits(tx: Tx, lanes: Iterable[str]) -> dict[str, Waits]:
     return {row[0]: Waits(*(bool(value) for value in row[1:])) for row in rows}
 
 
-def priorities(tx: Tx, lane: str) -> list[int]:
-    """The priorities that waiting and retrying rows of a lane have: one look into the index for each."""
-    found: list[int] = []
-    sql = f"SELECT min(priority) FROM occurrence WHERE {TIMED} AND lane = ?"
-    at = tx.value(sql, (lane,))
-    while at is not None:
-        found.append(at)
-        at = tx.value(f"{sql} AND priority > ?", (lane, at))
-    return found
+class Timed(NamedTuple):
+    """Rows of a lane and a priority that wait for their time: `next_at` is when the first one is ready that is not yet."""
+
+    lane: str
+    priority: int
+    next_at: int | None
 
 
-def starting(tx: Tx, lanes: Mapping[str, Sequence[int]], upto: int) -> list[Row]:
-    """The waiting rows of schedules whose start has come by `upto`, at most a batch; of these lanes, with the priorities
-    that they have."""
+def timed(tx: Tx, lanes: Sequence[str], now: int) -> list[Timed]:
+    """The priorities that waiting and retrying rows of these lanes have: one look into the index for each."""
+    if not lanes:
+        return []
+    least = f"(SELECT min(priority) FROM occurrence WHERE {TIMED} AND lane"
+    values = ", ".join(["(?)"] * len(lanes))
+    rows = tx.rows(
+        f"WITH RECURSIVE lane (name) AS (VALUES {values}), found (lane, priority) AS ("
+        f"SELECT lane.name, {least} = lane.name) FROM lane UNION ALL "
+        f"SELECT f.lane, {least} = f.lane AND priority > f.priority) FROM found f WHERE f.priority IS NOT NULL) "
+        f"SELECT f.lane, f.priority, (SELECT min(ready_at) FROM occurrence WHERE {TIMED} AND lane = f.lane "
+        "AND priority = f.priority AND ready_at > ?) FROM found f WHERE f.priority IS NOT NULL ORDER BY 1, 2",
+        (*lanes, now),
+    )
+    return [Timed(*row) for row in rows]
+
+
+def starting(tx: Tx, known: Iterable[Timed], upto: int) -> list[Row]:
+    """The waiting rows of schedules whose start has come by `upto`, at most a batch; of these lanes and priorities."""
     rows: list[Row] = []
-    for lane, known in lanes.items():
-        for priority in known:
-            rows += tx.rows(
-                f"SELECT {COLUMNS} FROM occurrence WHERE {TIMED} AND lane = ? AND priority = ? AND ready_at <= ? "
-                "AND state = 'waiting' AND schedule IS NOT NULL ORDER BY ready_at LIMIT ?",
-                (lane, priority, upto, BATCH - len(rows)),
-            )
+    for lane, priority, _ in known:
+        rows += tx.rows(
+            f"SELECT {COLUMNS} FROM occurrence WHERE {_STARTING} AND lane = ? AND priority = ? AND ready_at <= ? "
+            "ORDER BY ready_at LIMIT ?",
+            (lane, priority, upto, BATCH - len(rows)),
+        )
     return rows
 
 

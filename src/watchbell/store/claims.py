@@ -1,239 +1,25 @@
-"""CLAIM: take rows that are ready, up to the free slots; give back what has not begun.
+"""Claims: rows that a node holds, from the write that grants them to the one that gives them back or ends them.
 
 One guarded write per row, durable before user code begins. Only this makes delivery at most once: leases merely decide
-who cleans up (PROTOCOL §4).
+who cleans up (PROTOCOL §4). Which rows are taken is in store/claiming.py.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from ..core.claim import Claim
-from ..core.plan import Capacity
 from ..core.policies import OnLost
-from ..core.states import Reason, State, check
+from ..core.states import State, check
 from . import rates
 from .admission import COLUMNS as COLUMNS  # noqa: PLC0414  those who read rows take them from here
-from .admission import TIMED, Door, Step, Waits, begin_waiting, priorities, put_away, starting, what_waits
-from .alerts import Happening, observe
-from .planning import BATCH, LIVE_ROWS, Planner
+from .admission import Door
+from .planning import LIVE_ROWS, Planner
 from .tx import Row, Tx
 
-_ASKED_FOR = ("manual", "backfill")
-"""Whoever asks for a run by name wants it however late it is: no start deadline counts."""
 ATTEMPT_LINES = 1_000_000
 """The lines of attempt n are numbered from n times this."""
-
-
-@dataclass(slots=True)
-class Claimed:
-    """What a claim step has taken."""
-
-    claims: list[Claim] = field(default_factory=list)
-    full_batch: bool = False
-    alerts: int = 0
-
-
-def claim_ready(
-    tx: Tx,
-    planner: Planner,
-    capacity: Capacity,
-    now: int,
-    ahead_us: int,
-    unknown: Iterable[int] = (),
-    doubt_us: int = 0,
-) -> Claimed:
-    """Let in what waits for its start, then claim rows that are due (or come due within `ahead_us`) and whose job this
-    node knows: in each lane by priority and due time, fresh rows before those of a backlog, so that a restart delays
-    nothing new. `now` is the time that is believed, `doubt_us` by how much the wall clock is ahead of it."""
-    assert planner.node is not None and planner.tokens is not None
-    waits = what_waits(tx, capacity.slots)
-    if not any(any(found) for found in waits.values()):
-        return Claimed()
-    strange = ", ".join(str(job) for job in sorted(unknown))
-    step = _ClaimStep(tx, planner, capacity, now, f" AND job NOT IN ({strange})" if strange else "", doubt_us)
-    step.look_at(waits)
-    rows = step.let_in(ahead_us)
-    for lane, free in capacity.slots.items():
-        if free > 0:
-            rows += step.choose(lane, min(free, BATCH), ahead_us)
-    if rows:
-        step.result.claims = _grant(tx, planner, rows, now, step.door)
-    step.door.close()
-    if step.missed:
-        step.result.alerts = observe(tx, step.missed, now)
-    return step.result
-
-
-class _ClaimStep:
-    """One step of claiming: what was put away on the way, and who has passed the door."""
-
-    def __init__(
-        self, tx: Tx, planner: Planner, capacity: Capacity, now: int, skip: str, doubt_us: int
-    ) -> None:
-        self.tx, self.planner, self.capacity, self.now = tx, planner, capacity, now
-        self.skip = skip
-        self.door = Door(tx, planner, now, doubt_us)
-        self.result = Claimed()
-        self.missed: list[Happening] = []
-        self.waits: dict[str, Waits] = {}
-        self.priorities: dict[str, list[int]] = {}
-
-    def look_at(self, waits: dict[str, Waits]) -> None:
-        """Look only where something waits."""
-        self.waits = waits
-        self.priorities = {
-            lane: priorities(self.tx, lane) if found.timed else [] for lane, found in waits.items()
-        }
-
-    def let_in(self, ahead_us: int) -> list[Row]:
-        """Let in the waiting rows of schedules whose start has come; those of them that are to be claimed."""
-        found = starting(self.tx, self.priorities, self.now + ahead_us)
-        if found:
-            self.waits = {lane: Waits() for lane in self.waits}  # what is let in may free or queue others
-        rows = self._fit(found) if found else []
-        if not rows:
-            return []
-        begun = begin_waiting(self.tx, self.planner, self.capacity, rows, self.now)
-        self.result.full_batch |= begun.full_batch
-        return begun.claimed
-
-    def choose(self, lane: str, wanted: int, ahead_us: int) -> list[Row]:
-        """The rows of a lane to be claimed now."""
-        capacity = self.capacity
-        fresh = self._pass(wanted, lambda limit: self._fresh(lane, ahead_us, limit))
-        capacity.slots[lane] -= len(fresh)
-        late = min(wanted - len(fresh), capacity.for_backlog(lane))
-        if late <= 0:
-            return fresh
-        backlog = self._pass(late, lambda limit: self._backlog(lane, limit))
-        capacity.slots[lane] -= len(backlog)
-        capacity.spend(lane, len(backlog))
-        return fresh + backlog
-
-    def _pass(self, wanted: int, find: Callable[[int], list[Row]]) -> list[Row]:
-        """Let rows pass until enough are in. Where some are held at the door, more are looked at, a batch at most."""
-        found = find(wanted)
-        self.result.full_batch |= len(found) == BATCH
-        fit = self._fit(found[:wanted])
-        said = [self.door.lets(row) for row in fit]
-        rows = [row for row, step in zip(fit, said, strict=True) if step is Step.IN]
-        if Step.HELD in said:
-            known = {row[0] for row in rows}
-            for row in self._fit([row for row in find(BATCH) if row[0] not in known]):
-                if len(rows) == wanted:
-                    break
-                if self.door.lets(row) is Step.IN:
-                    rows.append(row)
-            self.result.full_batch = True
-        return rows
-
-    def _fresh(self, lane: str, ahead_us: int, limit: int) -> list[Row]:
-        waits = self.waits[lane]
-        found = _queued(self.tx, lane, 0, limit, self.skip) if waits.fresh else []
-        others = self._timed(lane, ahead_us, limit)
-        others += self.door.pulled(lane, 0, limit, self.skip) if waits.held else []
-        return sorted(found + others, key=_order) if others else found
-
-    def _timed(self, lane: str, ahead_us: int, limit: int) -> list[Row]:
-        """The first rows by hand that wait for their time, and retrying ones, whose time has come. A retry keeps its wait
-        to the full; a first attempt may be claimed a little ahead, as it begins at its instant all the same."""
-        rows: list[Row] = []
-        for priority in self.priorities[lane]:
-            if len(rows) < limit:
-                rows += self.tx.rows(
-                    f"SELECT {COLUMNS} FROM occurrence WHERE {TIMED} AND lane = ? AND priority = ? AND ready_at <= ? "
-                    "AND (state = 'waiting' AND schedule IS NULL OR state = 'retrying' AND ready_at <= ?)"
-                    f"{self.skip} ORDER BY ready_at LIMIT ?",
-                    (lane, priority, self.now + ahead_us, self.now, limit - len(rows)),
-                )
-        return rows
-
-    def _backlog(self, lane: str, limit: int) -> list[Row]:
-        waits = self.waits[lane]
-        found = _queued(self.tx, lane, 1, limit, self.skip) if waits.backlog else []
-        others = self.door.pulled(lane, 1, limit, self.skip) if waits.held else []
-        return sorted(found + others, key=lambda row: int(row[18])) if others else found
-
-    def _fit(self, rows: list[Row]) -> list[Row]:
-        """Those that can still be run; the others end here."""
-        tx, planner, now = self.tx, self.planner, self.now
-        rows, strange = _readable(tx, planner, rows)
-        for row in strange:
-            ending = State.FAILED if row[8] == State.RETRYING else State.SKIPPED
-            put_away(
-                tx, row, now, ending, Reason.SET_ASIDE, "The version of its schedule cannot be read any more."
-            )
-        rows, late = _in_time(tx, planner, rows, now)
-        for row in late:
-            put_away(tx, row, now, State.MISSED, Reason.START_DEADLINE, None)
-        self.missed += [_missed(tx, planner, row) for row in late]
-        self.result.full_batch |= bool(strange or late)
-        return rows
-
-
-def next_ready(tx: Tx, lanes: Iterable[str], now: int) -> int | None:
-    """When the next waiting or retrying row of these lanes may be claimed. Those that could be now and are not wait for
-    a slot: the end of a run will wake their node."""
-    timed = tx.value(f"SELECT 1 FROM occurrence WHERE {TIMED} LIMIT 1") is not None
-    found = [
-        at
-        for lane in (lanes if timed else ())
-        for priority in priorities(tx, lane)
-        if (at := tx.value(f"SELECT min(ready_at) FROM occurrence WHERE {TIMED} AND lane = ? AND priority = ? "
-                           "AND ready_at > ?", (lane, priority, now))) is not None
-    ]  # fmt: skip
-    room = rates.next_room(tx, now)
-    return min(found if room is None else [*found, room], default=None)
-
-
-def _order(row: Row) -> tuple[int, int, int]:
-    return (row[18], row[6], row[0])
-
-
-def _queued(tx: Tx, lane: str, catchup: int, wanted: int, skip: str) -> list[Row]:
-    return tx.rows(
-        f"SELECT {COLUMNS} FROM occurrence WHERE state = 'queued' AND lane = ? AND catchup = ?{skip} "
-        "ORDER BY priority, due_at, id LIMIT ?",
-        (lane, catchup, wanted),
-    )
-
-
-def _readable(tx: Tx, planner: Planner, rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Rows whose version of their schedule can be read, and those whose cannot."""
-    pairs = {(row[2], row[3]) for row in rows if row[2] is not None}
-    _, broken = planner.catalog.definitions(tx, pairs)
-    if not broken:
-        return rows, []
-    fit = [row for row in rows if (row[2], row[3]) not in broken]
-    return fit, [row for row in rows if (row[2], row[3]) in broken]
-
-
-def _in_time(tx: Tx, planner: Planner, rows: Sequence[Row], now: int) -> tuple[list[Row], list[Row]]:
-    """The rows that may still begin, and those whose first start would come after their start deadline."""
-    pairs = [
-        (row[2], row[3]) for row in rows if row[2] is not None and row[10] == 0 and row[17] not in _ASKED_FOR
-    ]
-    known, _ = planner.catalog.definitions(tx, pairs)
-    in_time: list[Row] = []
-    late: list[Row] = []
-    for row in rows:
-        definition = known.get((row[2], row[3])) if row[10] == 0 and row[17] not in _ASKED_FOR else None
-        deadline = None if definition is None else definition.policies.start_deadline_us
-        (late if deadline is not None and now > row[7] + deadline else in_time).append(row)
-    return in_time, late
-
-
-def _missed(tx: Tx, planner: Planner, row: Row) -> Happening:
-    known, _ = planner.catalog.definitions(tx, [(row[2], row[3])])
-    definition = known[row[2], row[3]]
-    tags = (*definition.tags, *definition.job.tags)
-    return Happening(
-        "missed", row[1], definition.name, tags, row[0], row[6], detail="it did not start in time"
-    )
-
 
 GRANT = (
     "UPDATE occurrence SET state = 'claimed', node = ?, epoch = ?, token_hash = ?, claimed_at = ?, attempt = ?, "
@@ -241,7 +27,8 @@ GRANT = (
 )
 
 
-def _grant(tx: Tx, planner: Planner, rows: Sequence[Row], now: int, door: Door) -> list[Claim]:
+def grant(tx: Tx, planner: Planner, rows: Sequence[Row], now: int, door: Door) -> list[Claim]:
+    """Claim these rows, which have passed the door."""
     assert planner.tokens is not None
     tokens = planner.tokens.draw(len(rows))
     granted = tx.many(

@@ -79,7 +79,11 @@ def may_act(tx: Tx, node: int, epoch: int) -> None:
         "SELECT CAST(value AS BIGINT), (SELECT state FROM node WHERE id = ?) FROM meta WHERE key = 'engine_epoch'",
         (node,),
     )
-    found, state = row or (0, None)
+    refuse_ended(node, epoch, *(row or (0, None)))
+
+
+def refuse_ended(node: int, epoch: int, found: int, state: str | None) -> None:
+    """EngineReplaced if the engine epoch is `found` and the node's state is `state`, and it may not act by that."""
     if found != epoch:
         raise EngineReplaced(
             f"Another engine has taken over this database (engine epoch {found}, this one has {epoch}): "

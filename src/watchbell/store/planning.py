@@ -14,7 +14,7 @@ from functools import partial
 
 from ..core.claim import Claim
 from ..core.definition import Definition
-from ..core.plan import UNNUMBERED, Capacity, Due, Plan, Standing, decide, outage_reason
+from ..core.plan import CROWD, UNNUMBERED, Capacity, Due, Plan, Standing, decide, leave_a_crowd, outage_reason
 from ..core.policies import CatchUp, CatchUpOrder, Policies
 from ..core.states import LIVE, Reason, State, sql_list
 from . import gates, plan_writes
@@ -32,6 +32,12 @@ LIVE_ROWS = f"state IN ({sql_list(LIVE)})"
 LIVE_OF = (
     f"SELECT schedule, id, state, due_at, gates, origin FROM occurrence WHERE schedule = ? AND {LIVE_ROWS}"
 )
+_CURSORS = (
+    "SELECT schedule, next_due, planned_until, version, "
+    f"(SELECT 1 FROM occurrence WHERE schedule = cursor.schedule AND {LIVE_ROWS} LIMIT 1) "
+    "FROM cursor WHERE next_due <= ? ORDER BY next_due LIMIT ?"
+)
+"""What is due, and whether anything of it is live."""
 MOVE = (
     "UPDATE cursor SET next_due = ?, planned_until = max(planned_until, ?) "
     "WHERE schedule = ? AND planned_until = ? AND version = ?"
@@ -41,7 +47,8 @@ MOVE = (
 @dataclass(frozen=True, slots=True)
 class Planner:
     """Who plans, and what it may claim. Without a node nothing is claimed: rows are queued for whoever runs. `upto` is
-    where to stop before now, and `why` what kept the rows from being planned before."""
+    where to stop before now, and `why` what kept the rows from being planned before. For `patience_us` a crowd that finds
+    no slot is left unplanned."""
 
     catalog: Catalog
     node: int | None = None
@@ -51,16 +58,20 @@ class Planner:
     upto: int | None = None
     why: Reason | None = None
     still: bool = False
+    patience_us: int = 0
 
 
 @dataclass(slots=True)
 class Planned:
-    """What a plan has written."""
+    """What a plan has written. `queued` may be claimed at once, by whoever has room; `later` waits for its start. What was
+    left for a moment is to be planned by `put_off` at the latest."""
 
     claims: list[Claim] = field(default_factory=list)
     rows: int = 0
     spans: int = 0
     queued: int = 0
+    later: int = 0
+    put_off: int | None = None
     cancels: list[int] = field(default_factory=list)
     happened: list[Happening] = field(default_factory=list)
     broken: list[tuple[int, str]] = field(default_factory=list)
@@ -72,24 +83,24 @@ def plan_due(
     tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int, barred: Mapping[int, int] = NOTHING
 ) -> Planned:
     """Plan what has come due, at most one batch of schedules; none of those that are barred beyond its instant."""
-    cursors = tx.rows(
-        "SELECT schedule, next_due, planned_until, version FROM cursor WHERE next_due <= ? ORDER BY next_due LIMIT ?",
-        (now + ahead_us, BATCH),
-    )
-    full_batch = len(cursors) == BATCH
+    most = min(BATCH, sum(capacity.slots.values()) + CROWD) if planner.patience_us else BATCH
+    rows = tx.rows(_CURSORS, (now + ahead_us, most))
+    full_batch = len(rows) == most
     if barred:
-        cursors = [row for row in cursors if row[1] <= barred.get(row[0], row[1])]
-    if not cursors:
+        rows = [row for row in rows if row[1] <= barred.get(row[0], row[1])]
+    if not rows:
         return Planned()
+    cursors = [(row[0], row[1], row[2], row[3]) for row in rows]
+    alive = [row[0] for row in rows if row[4] is not None]
     before = copy.deepcopy(capacity)
     try:
-        planned = tx.attempt(lambda: _plan(tx, planner, capacity, cursors, now))
+        planned = tx.attempt(lambda: _plan(tx, planner, capacity, cursors, now, alive))
         assert planned is not None
     except Exception as error:
         if tx.is_of_the_database(error):
             raise
         planned = _one_by_one(tx, planner, before, cursors, now)
-    planned.full_batch = full_batch
+    planned.full_batch = full_batch and planned.put_off is None
     return planned
 
 
@@ -100,7 +111,7 @@ def _one_by_one(
     whole = Planned()
     for cursor in cursors:
         try:
-            part = tx.attempt(partial(_plan, tx, planner, capacity, [cursor], now))
+            part = tx.attempt(partial(_plan, tx, planner, capacity, [cursor], now, [cursor[0]]))
             assert part is not None
         except Exception as error:
             if tx.is_of_the_database(error):
@@ -111,6 +122,7 @@ def _one_by_one(
         whole.rows += part.rows
         whole.spans += part.spans
         whole.queued += part.queued
+        whole.later += part.later
         whole.cancels += part.cancels
         whole.happened += part.happened
         whole.broken += part.broken
@@ -131,14 +143,13 @@ def plan_schedule(
     )
     if cursor is None:
         return Planned()
-    return _plan(
-        tx, Planner(catalog, upto=now if upto is None else upto, why=why), Capacity({}, 0), [cursor], now
-    )
+    planner = Planner(catalog, upto=now if upto is None else upto, why=why)
+    return _plan(tx, planner, Capacity({}, 0), [cursor], now, [schedule])
 
 
 def plan_held(tx: Tx, catalog: Catalog, cursor: tuple[int, int, int, int], upto: int, now: int) -> Planned:
     """Plan what was held in (planned until, upto] of a cursor as it stood then; the cursor itself stands still."""
-    return _plan(tx, Planner(catalog, upto=upto, still=True), Capacity({}, 0), [cursor], now)
+    return _plan(tx, Planner(catalog, upto=upto, still=True), Capacity({}, 0), [cursor], now, [cursor[0]])
 
 
 def next_due(tx: Tx) -> int | None:
@@ -148,11 +159,17 @@ def next_due(tx: Tx) -> int | None:
 
 
 def _plan(
-    tx: Tx, planner: Planner, capacity: Capacity, cursors: Sequence[tuple[int, int, int, int]], now: int
+    tx: Tx,
+    planner: Planner,
+    capacity: Capacity,
+    cursors: Sequence[tuple[int, int, int, int]],
+    now: int,
+    alive: Sequence[int],
 ) -> Planned:
+    """Plan these cursors; `alive` are the schedules of which something may be live."""
     definitions, broken = planner.catalog.definitions(tx, [(row[0], row[3]) for row in cursors])
     readable = [row for row in cursors if (row[0], row[3]) in definitions]
-    live = live_rows(tx, [row[0] for row in readable])
+    live = live_rows(tx, alive)
     outages = _outages(tx, min((row[2] for row in readable), default=now), now, planner.gap_edge_us)
     batch = [
         due_of(
@@ -165,6 +182,7 @@ def _plan(
         )
         for schedule, at, until, version in readable
     ]
+    batch, put_off = leave_a_crowd(batch, capacity, now, planner.patience_us)
     keys = {key for due in batch for key in due.gates}
     if keys:
         capacity.gates = gates.room(tx, keys)
@@ -172,6 +190,7 @@ def _plan(
     if plan.rows:
         plan.renumber(tx.take_ids("occurrence", len(plan.rows)))
     result = _write(tx, plan, planner, definitions, now)
+    result.put_off = put_off
     result.broken = [(schedule, text) for (schedule, _), text in broken.items()]
     result.broken += [(due.schedule, f"its rule cannot be evaluated: {text}") for due, text in plan.broken]
     return result
@@ -283,6 +302,7 @@ def _write(
             result.claims.append(plan_writes.new_claim(row, definition, token[0], now))
     tx.many(plan_writes.INSERT, values)
     result.queued = sum(1 for row in plan.rows if row.state in (State.QUEUED, State.HELD))
+    result.later = sum(1 for row in plan.rows if row.state is State.WAITING)
     plan_writes.write_spans(tx, plan, now)
     result.cancels = plan_writes.write_ends(tx, plan, now)
     result.happened = happenings(plan, definitions)

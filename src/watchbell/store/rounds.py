@@ -18,12 +18,13 @@ from .tx import Tx
 _log = logging.getLogger("watchbell.engine")
 
 
-def plan_round(tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int) -> Planned:
-    """Apply the changes whose instant has come, then plan what is due, at most one batch of schedules. No version plans
-    beyond the instant at which an edit takes its place."""
+def plan_round(
+    tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int, first: int | None
+) -> Planned:
+    """Apply the changes whose instant has come, of which the first does at `first`; then plan what is due, at most one
+    batch of schedules. No version plans beyond the instant at which an edit takes its place."""
     raised = 0
     barred: dict[int, int] = {}
-    first = pending.next_at(tx)
     if first is not None and first <= now + ahead_us:
         for schedule, why in pending.owed_pauses(tx, now):
             raised += _pause(tx, planner, schedule, why, now)
@@ -37,10 +38,13 @@ def plan_round(tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us:
     return planned
 
 
-def next_due(tx: Tx) -> int | None:
-    """The earliest instant at which a cursor comes due or a change is to be applied."""
+def next_due(tx: Tx, after: int | None = None) -> int | None:
+    """The earliest instant at which a cursor comes due (later than `after`, where it is given) or a change is to be
+    applied."""
+    later, params = ("IS NOT NULL", ()) if after is None else ("> ?", (after,))
     row = tx.row(
-        "SELECT (SELECT min(next_due) FROM cursor WHERE next_due IS NOT NULL), (SELECT min(at) FROM pending_change)"
+        f"SELECT (SELECT min(next_due) FROM cursor WHERE next_due {later}), (SELECT min(at) FROM pending_change)",
+        params,
     )
     return min((int(at) for at in row or () if at is not None), default=None)
 

@@ -24,6 +24,9 @@ from .schedules.failures import FAILURES, pause_if_failing
 from .schedules.standing import follow_chain
 from .tx import Row, Tx
 
+Describe = Callable[[Claim], tuple[str, tuple[str, ...]]]
+"""A claim's subject and tags, for alert rules."""
+
 
 class Ended(NamedTuple):
     """An attempt that has ended, by the claim that held it, with the log lines that are not written yet:
@@ -37,14 +40,21 @@ class Ended(NamedTuple):
 
 @dataclass(slots=True)
 class Settled:
-    """What a settlement has written."""
+    """What a settlement has written. `admitted` were held behind what has ended; `moved`: a schedule may be due at another
+    time than before, or has to be paused."""
 
     done: list[tuple[Ended, Settlement]] = field(default_factory=list)
     resolved: list[Ended] = field(default_factory=list)
     refused: list[Ended] = field(default_factory=list)
     admitted: int = 0
+    moved: bool = False
     happened: list[Happening] = field(default_factory=list)
     alerts: int = 0
+
+    @property
+    def leaves(self) -> bool:
+        """Whether any row may be claimed now, or soon, that could not before."""
+        return self.admitted > 0 or any(to.state not in TERMINAL for _, to in self.done)
 
 
 def settle(
@@ -53,10 +63,11 @@ def settle(
     ended: Sequence[Ended],
     now: int,
     draw: Callable[[], float],
-    describe: Callable[[Claim], tuple[str, tuple[str, ...]]] | None = None,
+    describe: Describe | None = None,
+    overlapped: bool = True,
 ) -> Settled:
     """Write how these attempts ended. `describe` gives a claim's subject and tags, for alert rules; without it no rule
-    is asked."""
+    is asked. `overlapped`: something may be held behind another of its schedule."""
     result = Settled()
     decided = [_decide(tx, item, now, draw) for item in ended]
     matched = _write_rows(tx, node, decided)
@@ -67,7 +78,7 @@ def settle(
             _late(tx, node, item, result, now)
     _write_attempts(tx, node, result.done)
     _write_logs(tx, ended)
-    _release(tx, result, now)
+    _release(tx, result, now, overlapped)
     if describe is not None and wanted(tx):
         result.happened = [_happening(item, to, describe) for item, to in result.done if to.state in TERMINAL]
         result.alerts = observe(tx, result.happened, now)
@@ -100,7 +111,7 @@ def _write_rows(tx: Tx, node: int, decided: Sequence[tuple[Ended, Settlement]]) 
             plain.append((outcome.began_at, outcome.ended_at, *guard))
         else:
             full.append((*_values(outcome, to), *guard))
-    return tx.attempt(lambda: _all_ours(tx, plain, full)) or _ours(tx, plain, full)
+    return tx.changed(PLAIN, plain, 2) | tx.changed(_FULL, full, -3)
 
 
 _GUARD = "WHERE id = ? AND epoch = ? AND node = ? AND state IN ('claimed', 'running')"
@@ -110,21 +121,6 @@ _FULL = (
     "ended_at = ?, result = ?, error = ?, traceback = ?, exit_code = ?, peak_memory = ?, cpu_us = ? "
     f"{_GUARD}"
 )
-
-
-def _all_ours(tx: Tx, plain: Sequence[Row], full: Sequence[Row]) -> set[int] | None:
-    """The writes as they mostly go: every row is still ours. None if one was not, and then nothing may stay written."""
-    if tx.many(PLAIN, plain) + tx.many(_FULL, full) != len(plain) + len(full):
-        return None
-    return {row[-3] for row in (*plain, *full)}
-
-
-def _ours(tx: Tx, plain: Sequence[Row], full: Sequence[Row]) -> set[int]:
-    """The same, asking of each row whether it was ours."""
-    matched = tx.many_returning(f"{PLAIN} RETURNING id", plain) + tx.many_returning(
-        f"{_FULL} RETURNING id", full
-    )
-    return {row[0] for row in matched}
 
 
 def _says_more(claim: Claim, outcome: Outcome) -> bool:
@@ -240,7 +236,7 @@ def write_lines(tx: Tx, lines: Sequence[tuple[int, int, int, str, str, str]]) ->
     )
 
 
-def _release(tx: Tx, result: Settled, now: int) -> None:
+def _release(tx: Tx, result: Settled, now: int, overlapped: bool) -> None:
     """Give back what ended rows had taken, and admit what waited for it."""
     freed: dict[str, int] = {}
     schedules: set[int] = set()
@@ -254,6 +250,7 @@ def _release(tx: Tx, result: Settled, now: int) -> None:
             chained[item.claim.schedule] = item.outcome.ended_at
         if item.claim.pause_after is not None and to.state in FAILURES and item.claim.schedule is not None:
             pause_if_failing(tx, item.claim.schedule, item.claim.pause_after, now)
+            result.moved = True
         if item.claim.schedule is not None:
             schedules.add(item.claim.schedule)
         if item.claim.key is not None:
@@ -270,20 +267,19 @@ def _release(tx: Tx, result: Settled, now: int) -> None:
     )
     for schedule, at in sorted(chained.items()):
         follow_chain(tx, schedule, at)
+        result.moved = True
     # What waits behind it may have other rules than the version it ran by: one look says whether anything waits at all.
-    for schedule in sorted(schedules) if schedules and gates.holds_any(tx) else ():
+    for schedule in sorted(schedules) if schedules and overlapped and gates.holds_any(tx) else ():
         result.admitted += gates.admit_held(tx, schedule)
     if freed:
         result.admitted += len(gates.let_in(tx, freed))
 
 
-def _happening(
-    item: Ended, to: Settlement, describe: Callable[[Claim], tuple[str, tuple[str, ...]]]
-) -> Happening:
+def _happening(item: Ended, to: Settlement, describe: Describe) -> Happening:
     return _told(item, to.state.value, describe)
 
 
-def _told(item: Ended, event: str, describe: Callable[[Claim], tuple[str, tuple[str, ...]]]) -> Happening:
+def _told(item: Ended, event: str, describe: Describe) -> Happening:
     subject, tags = describe(item.claim)
     said = item.outcome.error or item.outcome.note or ""
     return Happening(

@@ -60,6 +60,11 @@ class Tx(ABC):
         """Carry out the same statement once for each set of parameters, and collect what each gave."""
 
     @abstractmethod
+    def changed(self, sql: str, rows: Sequence[Sequence[Any]], place: int) -> set[int]:
+        """Carry out a guarded write once for each set of parameters, of which the one at `place` is the row's id; returns
+        the ids of the rows that were changed."""
+
+    @abstractmethod
     def attempt(self, work: Callable[[], T | None]) -> T | None:
         """Carry out `work`; if it gives back None or raises, whatever it has written is undone."""
 

@@ -79,7 +79,6 @@ _DEFINITIONS = Batch(
 
 BATCHED: dict[str, Batch] = {
     MOVE: _MOVE,
-    PLAIN: Batch(_PLAIN, again=2),
     f"{PLAIN} RETURNING id": Batch(f"{_PLAIN} RETURNING o.id", again=2),
     GRANT: _GRANT,
     LIVE_OF: _LIVE,

@@ -96,6 +96,9 @@ class PostgresTx(Tx):
             if not self._cursor.nextset():
                 return found
 
+    def changed(self, sql: str, rows: Sequence[Sequence[Any]], place: int) -> set[int]:
+        return {row[0] for row in self.many_returning(f"{sql} RETURNING id", rows)}
+
     def attempt(self, work: Callable[[], T | None]) -> T | None:
         self._kept.append(_SAVE)
         before = len(self._kept)

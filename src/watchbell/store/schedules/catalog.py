@@ -69,7 +69,10 @@ class Catalog:
 
     def refresh(self, tx: Tx) -> bool:
         """Forget what may have changed; True if something may have."""
-        revision = tx.value("SELECT value FROM meta WHERE key = 'catalog'")
+        return self.renew(tx.value("SELECT value FROM meta WHERE key = 'catalog'"))
+
+    def renew(self, revision: str | None) -> bool:
+        """The same, where the revision has been read already."""
         if revision == self._revision:
             return False
         self.forget()

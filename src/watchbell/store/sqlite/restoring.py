@@ -19,6 +19,7 @@ from .. import claims, gates, rounds, settling
 from ..business_keys import expire_keys
 from ..journal import record
 from ..planning import LIVE_ROWS, Planner
+from ..schedules import pending
 from ..schedules.catalog import Catalog
 from ..schedules.standing import follow_chain
 from ..settling import Ended
@@ -109,7 +110,7 @@ def begin_anew(tx: Tx) -> int | None:
     catalog.refresh(tx)
     planner = Planner(catalog, why=Reason.RESTORED)
     ended = _lose(tx, planner, owed.at) + _end_waiting(tx, catalog, owed.at)
-    while rounds.plan_round(tx, planner, Capacity({}, 0), owed.at, 0).full_batch:
+    while rounds.plan_round(tx, planner, Capacity({}, 0), owed.at, 0, pending.next_at(tx)).full_batch:
         pass
     _end_waiting(tx, catalog, owed.at)
     _let_in(tx)
