@@ -180,6 +180,23 @@ def test_of_several_who_look_at_once_one_has_each_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_opens_a_file_while_another_one_reads_it_finds_nothing_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left(tmp_path, 7, end(1))
+    lock, early = spool._lock, [True]
+    faster: list[int] = []
+
+    def late(fd: int) -> bool:
+        if early.pop() if early else False:
+            faster.extend(runs_left(tmp_path))
+        return lock(fd)
+
+    monkeypatch.setattr(spool, "_lock", late)
+    assert runs_left(tmp_path) == []
+    assert faster == [1]
+
+
 def test_an_empty_file_that_is_taken_before_its_owner_has_locked_it_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

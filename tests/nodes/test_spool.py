@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,15 @@ from tests.nodes.real import Nodes
 from tests.nodes.several import Several
 from tests.nodes.test_several import id_of, lasting
 from tests.store.proxy import Proxy
+from watchbell import Watchbell, cron
+from watchbell.core.instants import SECOND
 from watchbell.core.outcome import Ending, Outcome
 from watchbell.engine.spool import Spool
+from watchbell.errors import StoreUnavailable
+from watchbell.store.base import Store
 from watchbell.store.settling import Ended
-from watchbell.testing import StepNode
+from watchbell.store.tx import Tx
+from watchbell.testing import Lasting, StepNode
 
 LONG_US = 600_000_000
 real = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
@@ -235,3 +240,53 @@ def test_a_node_finds_what_was_left_by_one_whose_death_others_have_seen(
     ((state, said),) = several.rows("SELECT state, resolved FROM occurrence")
     assert (state, str(said).split(" at ")[0]) == ("lost", "succeeded")
     assert list(tmp_path.iterdir()) == []
+
+
+class Away:
+    """A store whose server is away. It looks into the spool when it is asked to write."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+        self.found: list[int] = []
+
+    def write(self, work: Callable[[Tx], object]) -> object:
+        self.found.append(sum(file.read_text().count("\n") for file in self._folder.iterdir()))
+        raise StoreUnavailable("The server is away.")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+def two_spans(bell: Watchbell) -> None:
+    @bell.schedule(cron("*/10 * * * *"))
+    def short() -> Lasting:
+        return Lasting("10s")
+
+    @bell.schedule(cron("*/10 * * * *"))
+    def long() -> Lasting:
+        return Lasting("20s")
+
+
+def test_what_ends_while_a_server_is_away_is_in_the_spool_before_it_is_asked_again(
+    several: Several, tmp_path: Path
+) -> None:
+    one = several.node(two_spans, "one")
+    file = one._trouble._spool = Spool(tmp_path, id_of(one))
+    file.open()
+    several.until("00:10")
+    store = one.house.store
+    one.house.store = away = Away(store, tmp_path)  # type: ignore[assignment]
+    for _ in range(2):
+        several.clock.advance(10 * SECOND)
+        for lane in one.lanes.values():
+            lane.pass_time()
+        with pytest.raises(StoreUnavailable):
+            one._trouble.step()
+    assert away.found == [0, 2]
+    one.house.store = store
+    several.live(1)
+    assert several.seen() == [("00:10", "succeeded", None)] * 2
+    assert [left.read_text() for left in tmp_path.iterdir()] == [""]
+    one._trouble.close()
+    assert not tmp_path.exists()

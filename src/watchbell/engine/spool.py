@@ -133,7 +133,7 @@ def write_left(folder: Path, write: Callable[[list[Ended]], None]) -> int:
             if ended := _read(fd):
                 write(ended)
             with contextlib.suppress(OSError):
-                os.ftruncate(fd, 0)  # where it cannot be removed, it has nothing more to say
+                os.ftruncate(fd, 0)  # for those who have it open already, and wait for nothing but the lock
                 path.unlink()
             count += len(ended)
         except StoreError:
@@ -158,7 +158,7 @@ def _taken(path: Path) -> int | None:
     try:
         about = os.fstat(fd)
         own = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
-        if own and _lock(fd) and _is_at(fd, path):
+        if own and _lock(fd):
             return fd
     except OSError:
         pass
