@@ -21,6 +21,7 @@ def place() -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
     folder = BENCH / str(os.getpid())
     folder.mkdir()
+    os.environ["WATCHBELL_STATE_FOLDER"] = str(folder / "state")
     try:
         yield folder
     finally:

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--through-pgbouncer",
         action="store_true",
-        help="carry out what holds for both databases on PostgreSQL by way of a real PgBouncer",
+        help="carry out what is about PostgreSQL, and nothing else, by way of a real PgBouncer in transaction mode",
     )
 
 
@@ -52,16 +52,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --release the tests that are marked so are left out, and counted as deselected; through PgBouncer those
-    that are not about both databases."""
-    left_out = []
+    """Without --release the tests that are marked so are left out, and counted as deselected."""
     if not config.getoption("--release"):
-        left_out += [item for item in items if item.get_closest_marker("release")]
-    if config.getoption("--through-pgbouncer"):
-        left_out += [item for item in items if "[postgresql" not in item.nodeid and item not in left_out]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        left_out = [item for item in items if item.get_closest_marker("release")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker("release")]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchbell.app import DEFAULT_SLOTS
-from watchbell.config import database_of, switched_off, zone_of
+from watchbell.app.configured import made
+from watchbell.config import NO_HOME, PLACES, database_of, state_folder, switched_off, zone_of
 from watchbell.config.reading import OLD_KEYS, Loaded, keys, load, read
 from watchbell.config.writing import sample
 from watchbell.errors import BadConfiguration
@@ -228,6 +229,33 @@ def test_a_database_in_a_file_lies_beside_it_wherever_somebody_stands(here: Path
         database_of({}, here)
 
 
+def test_the_state_folder_is_the_environments_else_a_files_else_the_users(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
+    environment = {"WATCHBELL_STATE_FOLDER": " ~/of-the-environment "}
+    assert state_folder({}, here) == here / "state" / "watchbell"
+    (here / "watchbell.toml").write_text('state_folder = "of-the-file"\n')
+    assert state_folder({}, here) == here / "of-the-file"
+    assert state_folder({}, None) == here / "state" / "watchbell"
+    assert state_folder(environment, here) == Path.home() / "of-the-environment"
+    assert value(read({}, here), "state_folder")[0] == str(here / "of-the-file")
+    url = "sqlite://"
+    assert made(load({}, here), url)._engine.state == str(here / "of-the-file")
+    assert made(load(environment, here), url)._engine.state == "~/of-the-environment"
+    assert state_folder({}, None, "~/of-all-of-it") == Path.home() / "of-all-of-it"
+
+
+def test_who_has_no_home_has_no_folder_named_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert state_folder({}, None) == NO_HOME
+
+
 def test_the_file_that_is_written_changes_nothing_and_each_of_its_lines_can_be_used(here: Path) -> None:
     file = here / "watchbell.toml"
     file.write_text(sample())
@@ -241,8 +269,8 @@ def test_the_file_that_is_written_changes_nothing_and_each_of_its_lines_can_be_u
     after = read({}, here)
     assert after.findings == ()
     assert sorted(keys()) == sorted(one.key for one in after.values if "line" in one.origin)
-    assert [one.shown for one in after.values if one.key != "database"] == [
-        one.shown for one in before.values if one.key != "database"
+    assert [one.shown for one in after.values if one.key not in PLACES] == [
+        one.shown for one in before.values if one.key not in PLACES
     ]
 
 

@@ -29,8 +29,8 @@ def test_every_block_runs_as_printed(page: Path, tmp_path: Path) -> None:
     read(page, Reader(tmp_path))
 
 
-def test_every_block_of_the_page_on_nodes_runs_as_printed(tmp_path: Path, postgres_url: str) -> None:
-    read(SERVED, Reader(tmp_path, postgres_url))
+def test_every_block_of_the_page_on_nodes_runs_as_printed(tmp_path: Path, listening_url: str) -> None:
+    read(SERVED, Reader(tmp_path, listening_url))
 
 
 def read(page: Path, reader: Reader) -> None:

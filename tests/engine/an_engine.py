@@ -121,6 +121,8 @@ def build(folder: Path, options: dict[str, Any]) -> Watchbell:
 def main(folder: Path, options: dict[str, Any]) -> None:
     """Run the engine until it is stopped."""
     os.environ[FOLDER] = str(folder)
+    if "state" in options:  # as if it had a machine of its own
+        os.environ["WATCHBELL_STATE_FOLDER"] = options["state"]
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     spans = {name: options[name] for name in ("stall_us", "loop_lag_limit_us", "lease_us") if name in options}
     compose.Plan = partial(Plan, **spans)  # type: ignore[misc, assignment]

@@ -42,6 +42,26 @@ def test_one_that_only_waits_for_its_parent_has_ended() -> None:
     child.stdout.close()
 
 
+def test_one_whose_first_thread_is_gone_has_ended_with_its_last() -> None:
+    """As after SIGKILL, for a moment: the others have not been ended yet, and the files are open."""
+    text = (
+        "import ctypes, os, threading\n"
+        "threading.Thread(target=lambda: (os.read(0, 1), os._exit(0))).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE)
+    said, stat = said_by(child.pid), Path(f"/proc/{child.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert not has_ended(child.pid, said)
+    assert not has_ended(child.pid, said)
+    assert child.stdin is not None
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    while not has_ended(child.pid, said):
+        pass
+    child.wait()
+
+
 def test_a_number_that_another_process_has_by_now_is_a_death() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     namespace, _, started = said_by(child.pid).partition(":")

@@ -18,8 +18,8 @@ SHORT_US = 3_000_000
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, postgres_url: str) -> Iterator[Nodes]:
-    made = Nodes(tmp_path, postgres_url)
+def nodes(tmp_path: Path, listening_url: str) -> Iterator[Nodes]:
+    made = Nodes(tmp_path, listening_url)
     yield made
     made.close()
 

@@ -50,9 +50,9 @@ def test_a_silent_node_does_not_hide_those_that_act(several: Several) -> None:
 
 @pytest.mark.parametrize("there", [True, False])
 def test_doctor_looks_at_the_server_and_at_no_file(
-    there: bool, tmp_path: Path, postgres_url: str, empty_postgres_url: str
+    there: bool, tmp_path: Path, listening_url: str, empty_postgres_url: str
 ) -> None:
-    url = postgres_url if there else empty_postgres_url
+    url = listening_url if there else empty_postgres_url
     report = doctor.examine(doctor.patient_of(url, SystemClock(), tmp_path, os.environ))
     levels = {check.name: check.level for check in report.checks}
     if not there:

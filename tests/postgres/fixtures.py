@@ -3,8 +3,12 @@
     def test_…(postgres_url: str)           a fresh database with watchbell's schema
     def test_…(empty_postgres_url: str)     a fresh database with nothing in it
     def test_…(pgbouncer_url: str)          like the first, through PgBouncer in transaction mode
+    def test_…(listening_url: str)          like the first, and where that leads to PgBouncer with `listen`
     def test_…(postgres: Databases)         `with postgres.lend() as url:` for more than one
     def test_…(pgbouncer: Bouncer)          `pgbouncer.through(url)` for both ways into one database
+
+With `--through-pgbouncer` the first two, and the third, lead through PgBouncer, but for tests that are marked `direct` or
+ask for `pgbouncer` by themselves.
 
 Without a server a test that asks for one is skipped, with the reason, or fails if there is `--require-services`. Where
 the server comes from is in `at_hand`.
@@ -16,6 +20,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
+from urllib.parse import quote
 
 import pytest
 
@@ -24,11 +29,30 @@ from tests.postgres.databases import Databases
 from tests.postgres.urls import parts_of, url_of
 
 _named = pytest.StashKey[tuple[str, str]]()
+_URLS = {"postgres_url", "empty_postgres_url", "listening_url"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the tests' own home takes every variable of ours away."""
     config.stash[_named] = (os.environ.get(at_hand.NAMED, ""), os.environ.get(at_hand.WITHOUT, ""))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Through PgBouncer those are left out that do not get there, and counted as deselected."""
+    if config.getoption("--through-pgbouncer"):
+        left_out = [item for item in items if not _by_way_of_pgbouncer(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _by_way_of_pgbouncer(item)]
+
+
+def _by_way_of_pgbouncer(item: pytest.Item) -> bool:
+    """Whether a test has a lane on PostgreSQL (tests/databases.py) or asks for a URL, and neither goes its own way."""
+    if item.get_closest_marker("direct") is not None:
+        return False
+    asked = set(getattr(item, "fixturenames", ()))
+    called = getattr(item, "callspec", None)
+    in_lane = called is not None and called.params.get("lane") == "postgresql"
+    return in_lane or (bool(asked & _URLS) and not asked & {"pgbouncer", "pgbouncer_url"})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -74,18 +98,40 @@ def _schema(url: str) -> None:
     open_store(url, 0).close()
 
 
+def _way(request: pytest.FixtureRequest, url: str) -> str:
+    """The URL that the test gets for this database."""
+    if not request.config.getoption("--through-pgbouncer") or not _by_way_of_pgbouncer(request.node):
+        return url
+    bouncer: Bouncer = request.getfixturevalue("pgbouncer")
+    return bouncer.through(url)
+
+
 @pytest.fixture
-def postgres_url(postgres: Databases) -> Iterator[str]:
+def postgres_url(request: pytest.FixtureRequest, postgres: Databases) -> Iterator[str]:
     """The URL of a fresh database with watchbell's schema in it."""
     with postgres.lend() as url:
-        yield url
+        yield _way(request, url)
 
 
 @pytest.fixture
-def empty_postgres_url(postgres: Databases) -> Iterator[str]:
+def empty_postgres_url(request: pytest.FixtureRequest, postgres: Databases) -> Iterator[str]:
     """The URL of a fresh database with nothing in it. It costs ten times as much as the other."""
     with postgres.lend(empty=True) as url:
-        yield url
+        yield _way(request, url)
+
+
+@pytest.fixture
+def listening_url(request: pytest.FixtureRequest, postgres: Databases) -> Iterator[str]:
+    """The URL of a fresh database with watchbell's schema in it, as the guide says to write it where notifications are to
+    be heard: it names the server itself if it leads to a pooler. It is watchbell's alone."""
+    with postgres.lend() as url:
+        way = _way(request, url)
+        yield way if way == url else listening(way, url)
+
+
+def listening(way: str, server: str) -> str:
+    """The URL `way`, with the one of the server itself to listen at."""
+    return f"{way}{'&' if '?' in way else '?'}listen={quote(server, safe='')}"
 
 
 class Bouncer:

@@ -60,9 +60,11 @@ def postgres(binaries: Path) -> contextlib.AbstractContextManager[str]:
     return kept({"kind": "postgres", "binaries": str(binaries)})
 
 
-def pgbouncer(program: Path, server: str) -> contextlib.AbstractContextManager[str]:
-    """A PgBouncer in transaction mode before the server of that URL; the same URL, but through it."""
-    return kept({"kind": "pgbouncer", "program": str(program), "server": server})
+def pgbouncer(
+    program: Path, server: str, mode: str = "transaction"
+) -> contextlib.AbstractContextManager[str]:
+    """A PgBouncer before the server of that URL; the same URL, but through it."""
+    return kept({"kind": "pgbouncer", "program": str(program), "server": server, "mode": mode})
 
 
 @contextlib.contextmanager
@@ -284,7 +286,7 @@ def a_cluster(order: dict[str, str], folder: Path, user: User) -> Recipe:
 
 
 def a_bouncer(order: dict[str, str], folder: Path, user: User) -> Recipe:
-    """In transaction mode, and else with every setting as PgBouncer has it by itself.
+    """In the mode that is asked for, and else with every setting as PgBouncer has it by itself.
 
     Its clients always need a password, also where the server needs none: it may trust us because of who we are, and
     that must not let others in through this door.
@@ -298,7 +300,7 @@ def a_bouncer(order: dict[str, str], folder: Path, user: User) -> Recipe:
             [databases]
             * = host={server["host"]} port={server["port"]}
             [pgbouncer]
-            pool_mode = transaction
+            pool_mode = {order["mode"]}
             listen_addr = {LOOPBACK}
             listen_port = {port}
             unix_socket_dir =

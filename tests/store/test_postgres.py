@@ -161,6 +161,7 @@ def test_every_commit_that_is_on_the_servers_own_disk_is_good_enough(setting: st
     judge(GOOD | {"synchronous_commit": setting}, "here")
 
 
+@pytest.mark.direct  # a pooler goes on using connections that were made before
 @pytest.mark.parametrize("of", ["DATABASE", "ROLE"])
 def test_a_commit_that_is_answered_before_it_is_durable_is_refused_wherever_it_was_set(
     postgres_url: str, of: str

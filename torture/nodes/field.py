@@ -55,6 +55,7 @@ class Field:
         self._order = itertools.count()
         self._callers: list[int] = []
         os.environ[sidelog.LOG_VARIABLE] = str(log_of(folder))
+        os.environ["WATCHBELL_STATE_FOLDER"] = str(folder / "state")
         build("sqlite://", plan)  # everything is imported before the first fork, and not again in each
         if self.processes.wait_for(self.processes.fork(self._set_up)) != 0:
             raise RuntimeError(f"the database could not be set up: see {folder / 'errors.log'}")

@@ -92,6 +92,7 @@ class Ordeal:
         self._violations: list[Violation] = []
         self._seed = seed
         os.environ[sidelog.LOG_VARIABLE] = str(log_of(folder))
+        os.environ["WATCHBELL_STATE_FOLDER"] = str(folder / "state")
         self._server = Server(folder, url, count, self._drawn, seed)
 
     def carry_out(self, seconds: float) -> list[Violation]:

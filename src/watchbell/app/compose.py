@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..channels.registry import SENDERS
 from ..clock import Clock
+from ..config import state_folder
 from ..engine.alerter import Alerter
 from ..engine.desk import Slots
 from ..engine.house import House
@@ -75,6 +76,7 @@ def node(parts: Parts) -> Node:
         startup_delay_us=parts.engine.startup_delay_us,
         shutdown_grace_us=parts.grace_us,
         look_us=parts.engine.look_us,
+        state=state_folder(os.environ, None, parts.engine.state),
     )
     return Node(made, plan, parts.sources, alerter)
 

@@ -24,6 +24,7 @@ def apply(configuration: Configuration, bell: Watchbell, labels: Sequence[str] =
     `labels` are those of the command line, beside the code's."""
     engine = configuration.engine
     marked = labels_of({"labels": [*bell._engine.labels, *labels]})
-    bell._engine = EngineOptions(engine.startup_delay, engine.check_interval, bell._engine.keep, marked)
+    keep, state = bell._engine.keep, configuration.state_folder
+    bell._engine = EngineOptions(engine.startup_delay, engine.check_interval, keep, marked, state)
     bell._sources.max_errors = engine.max_consecutive_errors
     return bell

@@ -16,12 +16,14 @@ DEFAULT_SLOTS = {"async": 1000, "thread": 32, "process": 4, "command": 16, "http
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """`startup_delay_us`: how long a new engine stands by before it acts. `look_us`: how often it looks by itself, behind
-    wake-ups. `keep`: how long what is kept. `labels`: what this node is marked with."""
+    wake-ups. `keep`: how long what is kept. `labels`: what this node is marked with. `state`: the folder for state, where the
+    configuration names one."""
 
     startup_delay_us: int = 0
     look_us: int = 250_000
     keep: Keep = field(default_factory=Keep)
     labels: tuple[str, ...] = ()
+    state: str | None = None
 
 
 class NodeOptions(TypedDict, total=False):

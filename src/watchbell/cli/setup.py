@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..clock import Clock, SystemClock
-from ..config import database_of, zone_of
+from ..config import database_of, state_folder, zone_of
 from ..errors import BadConfiguration
 from ..services import database
 from ..services.database import Store
@@ -93,9 +93,7 @@ class Setup:
 
 
 def _state_folder() -> Path:
-    from platformdirs import user_state_path
-
-    return user_state_path("watchbell", appauthor=False)
+    return state_folder(os.environ, Path.cwd())
 
 
 def setup_of(ctx: click.Context) -> Setup:

@@ -20,6 +20,7 @@ __all__ = [
     "PREFIX",
     "database_of",
     "files",
+    "state_folder",
     "switched_off",
     "tables",
     "user_folder",
@@ -32,6 +33,10 @@ FILE_VARIABLE = "WATCHBELL_CONFIG"
 DATABASE_VARIABLES = ("WATCHBELL_DATABASE_URL", "WATCHBELL_DATABASE")
 OFF_SWITCHES = ("WATCHBELL_DISABLE_JOBS", "DISABLE_JOB_SCHEDULER")
 """Variables that keep every engine of a process from starting; the second is what others called it."""
+PLACES = ("database", "state_folder")
+"""Keys that name a place: a relative one is counted from the folder of the file in which it is written."""
+NO_HOME = Path("/var/lib/watchbell")
+"""The folder for state of a user without a home, as in some containers."""
 _NO = ("", "0", "false", "no", "off")
 LARGEST = 1_000_000
 
@@ -81,6 +86,23 @@ def database_of(environment: Mapping[str, str], folder: Path) -> str | None:
     return _text_of("database", environment, folder)
 
 
+def state_folder(environment: Mapping[str, str], folder: Path | None, written: str | None = None) -> Path:
+    """The folder of this user for what watchbell keeps on this machine: as the configuration says where that was read
+    (`written`), else as the environment or, with a `folder`, a file does, else the system's place for state."""
+    named = written or environment.get(f"{PREFIX}STATE_FOLDER", "").strip()
+    if not named and folder is not None:
+        named = _text_of("state_folder", environment, folder) or ""
+    if named:
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_state_path
+
+    try:
+        found = user_state_path("watchbell", appauthor=False)
+    except RuntimeError:
+        return NO_HOME
+    return found if found.is_absolute() else NO_HOME  # older versions of it say "~"
+
+
 def zone_of(environment: Mapping[str, str], folder: Path) -> str:
     """The zone of rules that name none: as the environment or a file says, else UTC."""
     return environment.get(f"{PREFIX}ZONE", "").strip() or _text_of("zone", environment, folder) or "UTC"
@@ -92,12 +114,12 @@ def _text_of(key: str, environment: Mapping[str, str], folder: Path) -> str | No
         if found is not None:
             if not isinstance(found, str) or not found.strip():
                 raise BadConfiguration(f"{path}: {key} is a text, not {found!r}.")
-            return _from_its_folder(found.strip(), path) if key == "database" else found.strip()
+            return _from_its_folder(found.strip(), path) if key in PLACES else found.strip()
     return None
 
 
 def _from_its_folder(url: str, path: Path) -> str:
-    """A database named by a relative path lies beside the file that names it, wherever somebody stands."""
+    """A place named by a relative path lies beside the file that names it, wherever somebody stands."""
     bare = url.removeprefix("sqlite:///")
     if (
         url == "sqlite://"

@@ -156,6 +156,11 @@ class Configuration(BaseSettings):
         min_length=1,
         description="The database: a path, counted from the folder of this file, or a URL such as sqlite:///path.",
     )
+    state_folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The folder for what watchbell keeps on this machine; else the user's own for state.",
+    )
     zone: Annotated[str, BeforeValidator(_zone)] = Field(
         default="UTC", description="The time zone of rules that name none."
     )

@@ -19,7 +19,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from ..core.instants import duration_text
 from ..core.sizes import size_text
 from ..errors import BadConfiguration
-from . import OFF_SWITCHES, PREFIX, _from_its_folder, files, switched_off, tables
+from . import OFF_SWITCHES, PLACES, PREFIX, _from_its_folder, files, switched_off, tables
 from .model import SIZES, SPANS, Configuration
 
 __all__ = ["Finding", "Loaded", "Value", "keys", "load", "read"]
@@ -182,7 +182,7 @@ def _file(path: Path) -> _Layer:
         elif key not in known:
             layer.findings.append(Finding(where, _unknown(key, known)))
             continue
-        if key == "database" and isinstance(value, str) and value.strip():
+        if key in PLACES and isinstance(value, str) and value.strip():
             value = _from_its_folder(value.strip(), path)
         layer.put(key, value, where)
     return layer

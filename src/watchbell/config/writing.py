@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from ..core.instants import duration_text
 from .model import SPANS, Configuration
 
+EXAMPLES = {"database": "watchbell.db", "state_folder": "/var/lib/watchbell"}
+"""For keys whose default is nothing."""
 HEAD = """\
 # The configuration of watchbell. Every line that begins with `#` and holds a key shows its default.
 # `watchbell config check` says what is wrong here, `watchbell config show` what is in force and where it comes from.
@@ -40,7 +42,7 @@ def _keys(model: type[BaseModel], above: str) -> str:
 def _key(key: str, description: str | None, default: Any) -> str:
     name = key.rpartition(".")[2]
     if default is None:
-        return f'\n# {description}\n# {name} = "watchbell.db"\n'
+        return f"\n# {description}\n# {name} = {json.dumps(EXAMPLES[key])}\n"
     if key in SPANS and isinstance(default, int):
         default = duration_text(default)
     return f"\n# {description}\n# {name} = {json.dumps(default)}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..clock import Clock
 from ..core.claim import Claim
@@ -50,6 +51,8 @@ class House:
     node: int = 0
     epoch: int = 0
     database: str = ""
+    spool: Path | None = None
+    """The folder of the spool, for ends that cannot be written (engine/spool.py); None where there is no place for one."""
     lease_us: int = LEASE_US
     joined_ns: int | None = None
     """What the boot-time clock showed before this incarnation was registered: its lease counts from then."""

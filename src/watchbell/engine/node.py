@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,6 +76,8 @@ class Plan:
     stall_us: int = STALL_US
     loop_lag_limit_us: int = LOOP_LAG_LIMIT_US
     lease_us: int = LEASE_US
+    state: Path | None = None
+    """The folder for state of the user who runs this: a database on a server has its spool there."""
 
 
 class Node:
@@ -197,18 +200,23 @@ class Node:
 
     def _act(self) -> None:
         """Be the engine until the node is stopped or another engine has taken over."""
-        house, plan = self.house, self._plan
+        house = self.house
         proven = self._lock is None or self._lock.held
         self._show_progress()
         announce(house, self._take_over(proven))
         notes = Notes(house.clock, house.store, lambda: keeper_loop.wake())
-        bell = Bell(house, notes)
-        trouble = Trouble(house, bell, self._folder)
         keeper = Keeper(house, notes)
         keeper_loop = Loop("keeper", keeper.step, house.clock)
+        bell = Bell(house, notes)
         bell.trusted = keeper.trusted
-        house.executors, close = plan.executors(house.clock, notes, bell.report, house.slots)
-        loops = [keeper_loop, *self._loops(keeper)]
+        with closing(Trouble(house, bell, self._folder)) as trouble:
+            self._serve(notes, bell, trouble, keeper_loop)
+
+    def _serve(self, notes: Notes, bell: Bell, trouble: Trouble, keeper_loop: Loop) -> None:
+        """Everything of one incarnation, from its executors to its last word."""
+        house = self.house
+        house.executors, close = self._plan.executors(house.clock, notes, bell.report, house.slots)
+        loops = [keeper_loop, *self._loops(bell.trusted)]
         listener = self._listen()
         self._bell, self.standing_by = bell, False
         for loop in loops:
@@ -238,7 +246,7 @@ class Node:
             self._bell = None
             self._say_ended()
 
-    def _loops(self, keeper: Keeper) -> list[Loop]:
+    def _loops(self, trusted: Callable[[], bool]) -> list[Loop]:
         """What goes on beside the engine's own loop and the keeper's."""
         house, clock = self.house, self.house.clock
         alerter = Loop("alerter", self._alerter.step, clock)
@@ -252,14 +260,15 @@ class Node:
         ]
         if house.store.shared:
             found.append(Loop("peers", Peers(house).step, clock))
-            found.append(Loop("lease-end", LeaseEnd(house, keeper.trusted).step, clock))
+            found.append(Loop("lease-end", LeaseEnd(house, trusted).step, clock))
         return found
 
     def _take_over(self, proven: bool) -> Recovered:
         """Become the engine; on a full disk with the room that was kept for this."""
         house, folder = self.house, self._folder
+        state = self._plan.state if house.store.shared else None
         try:
-            return take_over(house, self._info(), proven_dead=proven, folder=folder)
+            return take_over(house, self._info(), proven_dead=proven, folder=folder, state=state)
         except StoreFull:
             if folder is None or not Reserve(folder).release():
                 raise
@@ -267,6 +276,7 @@ class Node:
 
     @property
     def _folder(self) -> Path | None:
+        """The lock folder of a file."""
         return None if self._lock is None else self._lock.folder
 
     def _info(self) -> NodeInfo:
@@ -344,6 +354,7 @@ class Node:
         """What has not begun is handed back at once, what runs may finish within the grace, the rest is ended."""
         house, clock = self.house, self.house.clock
         bell.draining = True
+        trouble.keep_ahead()
         grace = 0 if replaced else self._grace_us
         if not replaced:
             self._quietly(lambda: house.store.write(lambda tx: nodes.drain(tx, house.node)))
@@ -357,7 +368,8 @@ class Node:
             )
         while not bell.idle and clock.mono_ns() < end and not self._hard:
             self._wake.clear()
-            self._quietly(bell.step)
+            if not self._quietly(bell.step):
+                trouble.keep()
             self._show_progress()
             if failing and len(bell.unwritten()) >= len(house.desk):
                 break  # everything has ended, and cannot be written here
@@ -366,7 +378,10 @@ class Node:
         for executor in house.executors.values():
             executor.stop(0 if self._hard or replaced else 2_000_000)
         self._quietly(bell.step)
-        self._spool(bell, trouble)
+        if left := len(bell.unwritten()):
+            trouble.keep()
+            _log.error("engine.spooled: %d ends could not be written", left)
+        trouble.close()  # before it is said that this node has stopped: then its rows are for others to settle
         house.desk.clear(house.desk.held())
 
     def _say_ended(self) -> None:
@@ -375,13 +390,11 @@ class Node:
         self._quietly(lambda: house.store.write(lambda tx: nodes.end(tx, house.node, "stopped", now)))
         _log.info("engine.stopped: node %d", house.node)
 
-    def _spool(self, bell: Bell, trouble: Trouble) -> None:
-        if left := len(bell.unwritten()):
-            trouble.keep()
-            _log.error("engine.spooled: %d ends could not be written", left)
-
-    def _quietly(self, act: Callable[[], object]) -> None:
+    def _quietly(self, act: Callable[[], object]) -> bool:
+        """Whether it went well; else it is only said."""
         try:
             act()
         except Exception as error:
             _log.error("engine.drain: %s", error)
+            return False
+        return True

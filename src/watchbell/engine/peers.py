@@ -17,9 +17,11 @@ from ..store import nodes
 from ..store.nodes import Other
 from ..store.tx import Tx
 from .house import House
-from .recovery import settle_ended
+from .recovery import settle_ended, write_spooled
 
 EVERY_US = SECOND
+SPOOL_US = 60 * SECOND
+"""How often a node looks for the ends of those whose death others have seen."""
 _log = logging.getLogger("watchbell.engine")
 
 
@@ -30,6 +32,7 @@ class Peers:
         self._house = house
         self._liveness = Liveness(house.lease_us)
         self._own: tuple[object, int] = (None, 0)
+        self._looked = 0
 
     def step(self) -> int:
         """Look once; returns how long to rest."""
@@ -43,6 +46,9 @@ class Peers:
             silent = self._liveness.saw(before, after, {other.id: other.beat for other in found.values()})
             for node in silent - dead.keys():
                 dead[node] = f"its lease was not renewed for {human_duration(house.lease_us)}"
+        if dead or after - self._looked >= SPOOL_US:  # before anything is called lost
+            self._looked = after
+            write_spooled(house)
         declared = [self._declare(found[node], why) for node, why in sorted(dead.items())]
         if any(declared):
             settle_ended(house)

@@ -40,8 +40,11 @@ class Recovered:
     down_us: int
 
 
-def take_over(house: House, info: NodeInfo, *, proven_dead: bool, folder: Path | None) -> Recovered:
-    """Become the engine, or one of several: register a new incarnation, and settle what those before it left.
+def take_over(
+    house: House, info: NodeInfo, *, proven_dead: bool, folder: Path | None, state: Path | None = None
+) -> Recovered:
+    """Become the engine, or one of several: register a new incarnation, and settle what those before it left. `folder` is
+    the lock folder of a file; `state` the user's state folder, where a database on a server has its spool.
 
     `proven_dead` says that their lock was free; otherwise (one is stalled and still holds it) only what has outlived
     its lease is settled here, and the rest by the watcher when its lease is over. On a store that several nodes share
@@ -74,7 +77,8 @@ def take_over(house: House, info: NodeInfo, *, proven_dead: bool, folder: Path |
     if folder is not None:
         marked = Mark(folder, house.database, house.epoch)
         house.renewed, house.granted = marked.renewed, marked.granted
-    _write_spooled(house, folder)
+    house.spool = spool.folder_of(folder, state, house.database)
+    write_spooled(house)  # before anything is called lost
     orphans, gone = settle_abandoned(house, proven_dead)
     return Recovered(house.node, house.epoch, gone, orphans, down)
 
@@ -221,20 +225,24 @@ def subject_of(tx: Tx, catalog: Catalog, claim: Claim) -> tuple[str, tuple[str, 
     return job.name, job.tags
 
 
-def _write_spooled(house: House, folder: Path | None) -> None:
-    """Ends that the engine before could not write come first."""
-    if folder is None:
+def write_spooled(house: House) -> None:
+    """Write the ends that are left in the spool by incarnations that could not, and are over. From any thread."""
+    if house.spool is None:
         return
-    path = folder / "spool"
-    ended = spool.load(path)
-    if ended:
-        now, catalog = house.clock.wall_us(), Catalog()
-        house.store.write(
-            lambda tx: settling.settle(
-                tx, house.node, ended, now, house.draw, partial(subject_of, tx, catalog)
-            )
-        )
-        _log.warning(
-            "engine.spool: %d ends that could not be written before are in the ledger now", len(ended)
-        )
-    spool.clear(path)
+    catalog = Catalog()
+
+    def settle(tx: Tx, part: list[Ended]) -> None:
+        house.fence(tx)
+        now, describe = house.clock.wall_us(), partial(subject_of, tx, catalog)
+        if settling.settle(tx, house.node, part, now, house.draw, describe).alerts:
+            tx.after_commit(house.alerted)
+
+    def write(ended: list[Ended]) -> None:
+        for place in range(0, len(ended), BATCH):
+            part = ended[place : place + BATCH]
+            house.store.write(partial(settle, part=part))
+
+    if count := spool.write_left(house.spool, write):
+        _log.warning("engine.spool: %d ends that could not be written before are in the ledger now", count)
+        house.wake()
+        house.store.poke()

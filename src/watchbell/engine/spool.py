@@ -1,83 +1,263 @@
-"""Ends that could not be written: a bounded, fsynced file beside the database, written first after recovery."""
+"""The spool: ends that cannot be written to the database, in files, until somebody can write them (docs/design/disk-trouble.md).
+
+Every incarnation of a node has a file of its own in the spool's folder. It is made when the incarnation begins to act,
+and its lock (`flock`) is held for as long as it acts; the system lets go of it the instant the process is gone. So a file
+whose lock is free is left over, and whoever gets its lock has it alone: it is read, what it says is written to the
+ledger, and only then it is removed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import logging
 import os
-from collections.abc import Sequence
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..core.claim import Claim
 from ..core.outcome import Ending, Outcome
 from ..core.policies import Retry
+from ..errors import StoreError
 from ..store.settling import Ended
 
 LIMIT = 10_000
+"""How many ends the file of one incarnation holds at most."""
+_log = logging.getLogger("watchbell.engine")
+_open: set[Spool] = set()
+_left: set[Path] = set()
+"""Files of which it was said that they cannot be used."""
 
 
-def save(path: Path, node: int, ended: Sequence[Ended]) -> int:
-    """Append what fits; returns how many ends were kept. OSError where there is no room even for that; nothing of it
-    is kept then."""
-    kept = list(ended)[: max(0, LIMIT - _count(path))]
-    text = "".join(
-        json.dumps(
-            {
-                "node": item.node or node,
-                "claim": asdict(item.claim),
-                "outcome": asdict(item.outcome),
-                "lines": list(item.lines),
-            }
-        )
-        + "\n"
-        for item in kept
-    ).encode()
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        before = os.fstat(fd).st_size
+def folder_of(lock_folder: Path | None, state: Path | None, database: str) -> Path | None:
+    """Where the spool of a database is: in the lock folder beside its file; for one on a server, on each machine in the
+    state folder of the user who runs the engine. None where there is neither: a database in memory."""
+    if lock_folder is not None:
+        return lock_folder / "spool"
+    return None if state is None else state / "spool" / database
+
+
+class Spool:
+    """The file of one incarnation. For one thread."""
+
+    def __init__(self, folder: Path, node: int) -> None:
+        self.folder = folder
+        self._node = node
+        self._file: tuple[int, Path] | None = None
+        self._kept: set[tuple[int, int]] = set()
+
+    def open(self) -> None:
+        """Make the file and take its lock, if that has not been done or somebody has removed it. OSError if it cannot be."""
+        if self._file is not None:
+            if _is_at(*self._file):
+                return
+            self._leave()
+        while self._file is None:
+            self._file = self._made()
+        _open.add(self)
+
+    def _made(self) -> tuple[int, Path] | None:
+        """A new file, locked; None if somebody took it for one that was left over before that, or removed the folder as
+        an empty one."""
+        _make(self.folder)
         try:
-            while text:
-                text = text[os.write(fd, text) :]
-            os.fsync(fd)
-        except OSError:
-            os.ftruncate(fd, before)  # half a line would spoil the next one
+            fd, name = tempfile.mkstemp(prefix=f"{self._node}-", dir=self.folder)
+        except FileNotFoundError:
+            return None
+        path = Path(name)
+        try:
+            if _lock(fd) and _is_at(fd, path):
+                _sync(self.folder)
+                return fd, path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            os.close(fd)
             raise
+        os.close(fd)
+        return None
+
+    def keep(self, ended: Sequence[Ended]) -> int:
+        """Have all of these in the file, on the disk; returns for how many the limit leaves no room. OSError where the
+        disk has none, or the file cannot be used: nothing more is kept then."""
+        self.open()
+        assert self._file is not None
+        fresh = [item for item in ended if _key(item) not in self._kept]
+        kept = fresh[: max(0, LIMIT - len(self._kept))]
+        if kept:
+            _append(self._file[0], "".join(_line(item, self._node) for item in kept).encode())
+            self._kept |= {_key(item) for item in kept}
+        return len(fresh) - len(kept)
+
+    def clear(self) -> None:
+        """Everything in it is in the ledger."""
+        if self._file is not None and self._kept:
+            with contextlib.suppress(OSError):  # what stays in it is known to the ledger
+                os.ftruncate(self._file[0], 0)
+                os.fsync(self._file[0])
+        self._kept.clear()
+
+    def close(self) -> None:
+        """The incarnation acts no more. What is in the file is there for others; an empty one is removed, and a folder
+        that holds no other."""
+        with contextlib.suppress(OSError):
+            if self._file is not None and not self._kept and _is_at(*self._file):
+                self._file[1].unlink()
+                self.folder.rmdir()
+        self._leave()
+
+    def _leave(self) -> None:
+        _open.discard(self)
+        if self._file is not None:
+            os.close(self._file[0])
+        self._file = None
+        self._kept.clear()
+
+
+def write_left(folder: Path, write: Callable[[list[Ended]], None]) -> int:
+    """Hand what incarnations that are over have left to `write`, file by file, and remove what is written then. Returns how
+    many ends that were. Where `write` raises StoreError the file stays, and so does one that cannot be made sense of."""
+    count = 0
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:  # there is none yet, or it cannot be used: the engine's own file will tell
+        return 0
+    for path in paths:
+        if (fd := _taken(path)) is None:
+            continue
+        try:
+            if ended := _read(fd):
+                write(ended)
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, 0)  # for those who have it open already, and wait for nothing but the lock
+                path.unlink()
+            count += len(ended)
+        except StoreError:
+            raise
+        except Exception as error:
+            if path not in _left:
+                _left.add(path)
+                _log.error(
+                    "engine.spool: %s cannot be made sense of here, and is left there: %r", path, error
+                )
+        finally:
+            os.close(fd)
+    return count
+
+
+def _taken(path: Path) -> int | None:
+    """A file of this user that is left over, open and locked; None if its incarnation lives, or another one has it."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        about = os.fstat(fd)
+        own = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
+        if own and _lock(fd):
+            return fd
+    except OSError:
+        pass
+    os.close(fd)
+    return None
+
+
+# --- what is in a file ------------------------------------------------------------------------------------------------
+
+
+def _key(item: Ended) -> tuple[int, int]:
+    return item.claim.run, item.claim.epoch
+
+
+def _line(item: Ended, node: int) -> str:
+    data = {
+        "node": item.node or node,
+        "claim": asdict(item.claim),
+        "outcome": asdict(item.outcome),
+        "lines": list(item.lines),
+    }
+    return json.dumps(data) + "\n"
+
+
+def _append(fd: int, text: bytes) -> None:
+    before = os.lseek(fd, 0, os.SEEK_END)
+    try:
+        while text:
+            text = text[os.write(fd, text) :]
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, before)  # half a line would spoil the next one
+        raise
+
+
+def _read(fd: int) -> list[Ended]:
+    """What was kept. A last line that was torn by a crash is left out; ValueError, TypeError or KeyError for any other that
+    says nothing, or what only another version of the program understands."""
+    with open(fd, "rb", closefd=False) as file:
+        whole, _, _ = file.read().rpartition(b"\n")
+    return [_ended(json.loads(line)) for line in whole.split(b"\n") if line]
+
+
+def _ended(data: dict[str, Any]) -> Ended:
+    claim, outcome = data["claim"], data["outcome"]
+    claim["gates"], claim["rates"] = tuple(claim["gates"]), tuple(claim.get("rates", ()))
+    if claim["retry"] is not None:
+        claim["retry"] = Retry(**{**claim["retry"], "on": tuple(claim["retry"]["on"]),
+                                  "exit_codes": tuple(claim["retry"]["exit_codes"])})  # fmt: skip
+    outcome["ending"] = Ending(outcome["ending"])
+    outcome["error_type"] = tuple(outcome["error_type"])
+    rows = [(row[0], row[1], row[2], row[3], row[4]) for row in data["lines"]]
+    return Ended(Claim(**claim), Outcome(**outcome), rows, data["node"])
+
+
+# --- files, folders and locks -----------------------------------------------------------------------------------------
+
+
+def _make(folder: Path) -> None:
+    """The folder, for its user alone and such that it outlives a loss of power."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+        _sync(place.parent)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
     finally:
         os.close(fd)
-    return len(kept)
 
 
-def load(path: Path) -> list[Ended]:
-    """What was kept; a last line that was torn by a crash is left out."""
-    found = []
+def _lock(fd: int) -> bool:
+    """Whether its lock was free, and is held now. OSError where there are no locks."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            data = json.loads(line)
-        except ValueError:
-            continue
-        claim, outcome = data["claim"], data["outcome"]
-        claim["gates"], claim["rates"] = tuple(claim["gates"]), tuple(claim.get("rates", ()))
-        if claim["retry"] is not None:
-            claim["retry"] = Retry(**{**claim["retry"], "on": tuple(claim["retry"]["on"]),
-                                      "exit_codes": tuple(claim["retry"]["exit_codes"])})  # fmt: skip
-        outcome["ending"] = Ending(outcome["ending"])
-        outcome["error_type"] = tuple(outcome["error_type"])
-        rows = [(row[0], row[1], row[2], row[3], row[4]) for row in data["lines"]]
-        found.append(Ended(Claim(**claim), Outcome(**outcome), rows, data["node"]))
-    return found
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
-def clear(path: Path) -> None:
-    """Everything in it is in the ledger."""
-    path.unlink(missing_ok=True)
-
-
-def _count(path: Path) -> int:
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether the open file is the one that others find at this path."""
     try:
-        return path.read_bytes().count(b"\n")
-    except OSError:
-        return 0
+        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _forget_in_child() -> None:
+    """A lock is free when its last descriptor is closed: a fork must not keep one."""
+    for spool in list(_open):
+        spool._leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -3,7 +3,8 @@
 Nothing begins that was not written down before. *Full*: the reserve is given up, so that what runs can still be settled;
 nothing is planned or claimed until the reserve can be made again, and the time between is an outage in the ledger.
 *Failing*: no handle that met the error is used again; the store goes on from what is on the disk, and the engine
-compares what the ledger says it holds with what it does. Ends that cannot be written are in memory and in the spool.
+compares what the ledger says it holds with what it does. *Refused*, which a server that is away is as well: what runs goes
+on, and the engine tries again. Ends that cannot be written are in memory and in the spool (engine/spool.py).
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from ..store.planning import Planner
 from ..store.schedules.catalog import Catalog
 from ..store.sqlite.reserve import Reserve, Told
 from ..store.tx import Tx
-from . import spool
 from .bell import Bell
 from .house import House
+from .spool import LIMIT, Spool
 
 LOOK_US = 250_000
 MOST_FAILURES = 6
@@ -41,13 +42,14 @@ _log = logging.getLogger("watchbell.engine")
 
 
 class Trouble:
-    """One node's dealings with its disk. `folder` is the lock folder; without one there is no reserve and no spool."""
+    """One node's dealings with its disk, or with its server's. `folder` is the lock folder of a file, in which the reserve
+    is; a database on a server has none. Where the spool is, the house knows."""
 
     def __init__(self, house: House, bell: Bell, folder: Path | None) -> None:
         self._house = house
         self._bell = bell
-        self._spool = None if folder is None else folder / "spool"
-        self._spooled: set[tuple[int, int]] = set()
+        self._spool = None if house.spool is None else Spool(house.spool, house.node)
+        self._spool_said = ""
         self._reserve = None if folder is None else Reserve(folder)
         self._told: Told | None = None
         self._unknown = False
@@ -60,6 +62,17 @@ class Trouble:
             else:
                 self._reserve.tell(None)
                 self._make_reserve()
+        if self._spool is not None:
+            try:
+                self._spool.open()
+            except OSError as error:
+                self._say_of_spool(_of(error))
+
+    def close(self) -> None:
+        """The incarnation is over: what it could not write is in the spool for others."""
+        if self._spool is not None:
+            self._unspool()
+            self._spool.close()
 
     @property
     def kind(self) -> str | None:
@@ -69,6 +82,7 @@ class Trouble:
     def step(self) -> int | None:
         """One step of the bell, and before it whatever makes the disk's trouble end."""
         try:
+            self.keep_ahead()
             if self._unknown:
                 self._from_disk()
             following = self._bell.step()
@@ -78,8 +92,7 @@ class Trouble:
         except StoreError as error:
             self._met(error)
             raise
-        if self._spooled:
-            self._unspool()
+        self._unspool()
         return following
 
     # --- entering -----------------------------------------------------------------------------------------------------
@@ -139,21 +152,37 @@ class Trouble:
 
     def keep(self) -> None:
         """Put what has ended and cannot be written into the spool: this process may die before it can."""
-        fresh = [e for e in self._bell.unwritten() if (e.claim.run, e.claim.epoch) not in self._spooled]
-        if self._spool is None or not fresh:
+        ended = self._bell.unwritten()
+        if self._spool is None or not ended:
             return
         try:
-            kept = spool.save(self._spool, self._house.node, fresh)
+            over = self._spool.keep(ended)
         except OSError as error:
-            _log.error("engine.spool: %d ends are kept in memory only: %s", len(fresh), error.strerror)
-            return
-        self._spooled |= {(item.claim.run, item.claim.epoch) for item in fresh[:kept]}
+            self._say_of_spool(_of(error))
+        else:
+            self._say_of_spool(f"it holds {LIMIT} ends already" if over else "")
+
+    def keep_ahead(self) -> None:
+        """The same before one more attempt to reach a server that is away: that may take longer than this process lives."""
+        if self._told is not None and self._house.store.shared:
+            self.keep()
 
     def _unspool(self) -> None:
         """Everything that was in the spool is in the ledger."""
         if self._spool is not None and not self._bell.reported:
-            spool.clear(self._spool)
-            self._spooled.clear()
+            self._spool.clear()
+
+    def _say_of_spool(self, why: str) -> None:
+        """Say once why the spool takes nothing ("": it does)."""
+        if why and why != self._spool_said:
+            _log.error(
+                "engine.spool: what ends while the database cannot be written is kept in memory only, and is lost with this "
+                "process, as %s cannot be used: %s%s",
+                self._house.spool,
+                why,
+                "; $WATCHBELL_STATE_FOLDER names another folder" if self._house.store.shared else "",
+            )
+        self._spool_said = why
 
     # --- leaving ------------------------------------------------------------------------------------------------------
 
@@ -210,3 +239,7 @@ class Trouble:
                 "engine.from_disk: %d claims were in the ledger that nobody knew of; handed back", back
             )
         self._unknown = False
+
+
+def _of(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -9,6 +9,8 @@ from pathlib import Path
 from .orphans import start_time
 
 _PROC = Path("/proc")
+_THREADS = 17
+"""Where /proc/<pid>/stat says how many threads there are, counted from behind the name."""
 _NAMESPACE = Path("/proc/self/ns/pid")
 
 
@@ -42,12 +44,14 @@ def has_ended(pid: int, process: str) -> bool:
 
 
 def _is_over(pid: int) -> bool:
-    """Whether it is dead and merely waits for its parent to notice."""
+    """Whether it is dead and merely waits for its parent to notice. Its first thread may show that while others have not
+    gone yet, and with them what it holds: files, and their locks."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return text.rpartition(")")[2].split()[:1] in (["Z"], ["X"])
+    fields = text.rpartition(")")[2].split()
+    return fields[:1] in (["Z"], ["X"]) and fields[_THREADS : _THREADS + 1] in (["0"], ["1"])
 
 
 def _namespace() -> str:

@@ -76,20 +76,21 @@ def notifications(patient: Patient) -> Check:
     assert listener is not None, "a server has always somebody who may listen"
     try:
         end = own.mono_ns() + HEARD_US * 1000
-        while not listener.hears and own.mono_ns() < end:
+        while not listener.hears and not listener.pooled and own.mono_ns() < end:
             own.wait(heard, 50_000)
             heard.clear()
-        hears = listener.hears
+        hears, pooled = listener.hears, listener.pooled
     finally:
         listener.close()
     if hears:
         return ok("notifications", "They are heard, so that a node looks as soon as something was written.")
+    why = " a pooler that hands out connections by transaction" if pooled else ""
     how = "Behind a pooler, name the server itself with ?listen=postgresql://… in the database URL."
     if store.address.listen is not None:
         how = (
             "Nobody answers there, or a pooler: ?listen=… in the database URL has to name the server itself."
         )
-    return warning("notifications", "None comes through: nodes look four times a second instead.", how)
+    return warning("notifications", f"None comes through{why}: nodes look four times a second instead.", how)
 
 
 def clock(patient: Patient) -> Check:

@@ -1,8 +1,10 @@
 """LISTEN: a connection and a thread of their own that hear what other processes notify.
 
-Nothing depends on it, as every node looks by itself now and then; whether anything can be heard here is tried out with a
-notification of our own (a pooler that hands out connections by transaction lets none through; the `listen` parameter of
-the database URL names the server itself then). A connection that is lost is made anew, with ever longer pauses.
+Nothing depends on it, as every node looks by itself now and then. A pooler that hands out connections by transaction lets
+nothing through; worse, a LISTEN would stay behind on a connection of the pool, where whoever gets that next would be told
+what is meant for us. So it is found out first who is at the other end, and nothing is listened for there: the `listen`
+parameter of the database URL names the server itself then. Elsewhere it is tried out with a notification of our own
+whether anything can be heard. A connection that is lost is made anew, with ever longer pauses.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ from .address import Address
 
 _TURN_S = 0.5
 _LEAST_PAUSE_US, _MOST_PAUSE_US = 100_000, 5_000_000
+_BEHIND_POOLER_PAUSE_US = 60_000_000
 _TRIED_US = 2_000_000
+_LOOKS = 5
 _log = logging.getLogger("watchbell.store")
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class Listener:
@@ -36,10 +41,13 @@ class Listener:
         self._act = act
         self._try_out = try_out
         self._stop = threading.Event()
+        self._told = False
         self.heard = 0
         """How much was heard so far."""
         self.hears = False
         """Whether something that was notified has come through this connection."""
+        self.pooled = False
+        """Whether a pooler is at the other end that hands out connections by transaction: nothing can be heard there."""
         self._thread = threading.Thread(target=self._live, name="watchbell-listen", daemon=True)
         self._thread.start()
 
@@ -53,9 +61,11 @@ class Listener:
         while not self._stop.is_set():
             try:
                 with contextlib.closing(self._address.connect(self._address.listen)) as conn:
-                    conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._address.channel)))
+                    self.pooled = self._passed_on(conn)
                     pause = _LEAST_PAUSE_US
-                    self._turn(conn)
+                    if not self.pooled:
+                        conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._address.channel)))
+                        self._turn(conn)
             except psycopg.Error as error:
                 if not self._stop.is_set():
                     said = str(error).strip().splitlines()
@@ -64,23 +74,50 @@ class Listener:
                     )
             self.hears = False
             self._act()
-            self._clock.wait(self._stop, pause)
-            pause = min(_MOST_PAUSE_US, pause * 2)
+            if self.pooled:
+                self._tell("a pooler that hands out connections by transaction lets no notification through")
+                self._clock.wait(self._stop, _BEHIND_POOLER_PAUSE_US)
+            else:
+                self._clock.wait(self._stop, pause)
+                pause = min(_MOST_PAUSE_US, pause * 2)
 
-    def _turn(self, conn: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def _passed_on(self, conn: Connection) -> bool:
+        """Whether the server's end of the connection is somebody else's between two transactions. Who is connected to the
+        server itself was told the number of that end; a pooler makes one up, in either of its modes."""
+        first = _end_of(conn)
+        if first == conn.info.backend_pid:
+            return False
+        with contextlib.closing(self._address.connect(self._address.listen)) as other:
+            return any(_end_of(other) == first or _end_of(conn) != first for _ in range(_LOOKS))
+
+    def _turn(self, conn: Connection) -> None:
         """Listen until the connection is lost. What was missed before it was made is looked for at once."""
         self._act()
         self._try_out()
-        tried, told = self._clock.mono_ns(), False
+        tried = self._clock.mono_ns()
         while not self._stop.is_set():
             for _ in conn.notifies(timeout=_TURN_S, stop_after=1):
-                self.hears = True
+                self.hears, self._told = True, False
                 self.heard += 1
                 self._act()
-            if not self.hears and not told and self._clock.mono_ns() - tried > _TRIED_US * 1000:
-                told = True
-                _log.warning(
-                    "store.deaf: no notification comes through the connection to %s; the engine looks four times a second. "
-                    "Behind a pooler, name the server itself with ?listen=postgresql://… in the database URL",
-                    self._address.where,
-                )
+            if not self.hears and self._clock.mono_ns() - tried > _TRIED_US * 1000:
+                self._tell("no notification comes through")
+
+    def _tell(self, why: str) -> None:
+        """Say once that nothing is heard."""
+        if not self._told:
+            self._told = True
+            where = "where ?listen=… leads" if self._address.listen else f"at {self._address.where}"
+            _log.warning(
+                "store.deaf: %s %s; the engine looks four times a second. Name the server itself with "
+                "?listen=postgresql://… in the database URL",
+                why,
+                where,
+            )
+
+
+def _end_of(conn: Connection) -> int:
+    """The number of the server's process that answers now."""
+    found = conn.execute("SELECT pg_backend_pid()").fetchone()
+    assert found is not None
+    return int(found[0])

@@ -80,7 +80,7 @@ def _apply(store: PostgresStore, conn: Connection, now: int) -> list[str]:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (store.address.lock_key,))
         at = _check(store, conn)
         conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        conn.execute(f"SET LOCAL search_path TO {schema}, pg_catalog")
+        conn.execute(f"SET LOCAL search_path TO {schema}, pg_catalog, pg_temp")
         for number, name, text in migrations():
             if number <= at:
                 continue

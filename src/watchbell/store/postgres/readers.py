@@ -32,7 +32,7 @@ class Readers:
         self._closed = False
         self._begin = (
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-            f"SET LOCAL search_path TO {address.schema}, pg_catalog; "
+            f"SET LOCAL search_path TO {address.schema}, pg_catalog, pg_temp; "
             f"SET LOCAL statement_timeout = {READ_LIMIT_US // 1000}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {READ_LIMIT_US // 1000}"
         )

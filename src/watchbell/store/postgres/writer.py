@@ -1,9 +1,10 @@
 """Writing: one connection for all callers of a process (store/turns.py says whose turn it is), one lock for all processes.
 
 A transaction begins with one message: its settings, the lock, and the server's time. Ours is the only one that writes
-until it ends. The server itself ends it where we stop in the middle of it and stay silent (`IDLE_MS`), so that a frozen
-process keeps nobody from writing. What became of a COMMIT whose reply was lost is asked of the server by the
-transaction's own id (PROTOCOL §9).
+until it ends. Behind a pooler others may have left settings and temporary tables of theirs on the connection: none of them
+is to hide ours, or to have a commit answered before it is durable. The server itself ends a transaction where we stop in
+the middle of it and stay silent (`IDLE_MS`), so that a frozen process keeps nobody from writing. What became of a COMMIT
+whose reply was lost is asked of the server by the transaction's own id (PROTOCOL §9).
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ class Writer:
         self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
         self._turns = Turns(self._carry_out_group)
         self._begin = (
-            f"BEGIN; SET LOCAL search_path TO {address.schema}, pg_catalog; "
+            f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO {address.schema}, pg_catalog, pg_temp; "
             f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SET LOCAL lock_timeout = {LOCK_MS}; "
             f"SET LOCAL statement_timeout = {STATEMENT_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
             f"SET LOCAL lock_timeout = {ROW_MS}; "
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text"
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text, "
+            "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
         )
 
     def write(self, work: Callable[[Tx], T]) -> T:
