@@ -110,3 +110,11 @@ def _shown(known: dict[str, Any], schema: str) -> str:
     name = known.get("dbname") or known.get("user") or ""
     asked += [] if schema == SCHEMA else [f"schema={schema}"]
     return f"postgresql://{user}{host}{port}/{name}{'?' if asked else ''}{'&'.join(asked)}"
+
+
+def end_of(conn: psycopg.Connection[tuple[Any, ...]]) -> int:
+    """The number of the server's process that answers now. Who is connected to the server itself was told that number; a
+    pooler makes one up."""
+    found = conn.execute("SELECT pg_backend_pid()").fetchone()
+    assert found is not None
+    return int(found[0])

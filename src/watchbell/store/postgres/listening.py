@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from ...clock import Clock
-from .address import Address
+from .address import Address, end_of
 
 _TURN_S = 0.5
 _LEAST_PAUSE_US, _MOST_PAUSE_US = 100_000, 5_000_000
@@ -84,11 +84,11 @@ class Listener:
     def _passed_on(self, conn: Connection) -> bool:
         """Whether the server's end of the connection is somebody else's between two transactions. Who is connected to the
         server itself was told the number of that end; a pooler makes one up, in either of its modes."""
-        first = _end_of(conn)
+        first = end_of(conn)
         if first == conn.info.backend_pid:
             return False
         with contextlib.closing(self._address.connect(self._address.listen)) as other:
-            return any(_end_of(other) == first or _end_of(conn) != first for _ in range(_LOOKS))
+            return any(end_of(other) == first or end_of(conn) != first for _ in range(_LOOKS))
 
     def _turn(self, conn: Connection) -> None:
         """Listen until the connection is lost. What was missed before it was made is looked for at once."""
@@ -114,10 +114,3 @@ class Listener:
                 why,
                 where,
             )
-
-
-def _end_of(conn: Connection) -> int:
-    """The number of the server's process that answers now."""
-    found = conn.execute("SELECT pg_backend_pid()").fetchone()
-    assert found is not None
-    return int(found[0])

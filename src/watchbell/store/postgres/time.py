@@ -44,9 +44,13 @@ class StoreTime:
         self._offset = Offset()
         self._lock = threading.Lock()
 
+    def boot_us(self) -> int:
+        """What the machine's own boot-time clock shows."""
+        return self._own.boot_ns() // 1000
+
     def saw(self, wall_us: int) -> None:
         """The server's clock has shown this, just now."""
-        boot_us = self._own.boot_ns() // 1000
+        boot_us = self.boot_us()
         with self._lock:
             self._offset.saw(wall_us - boot_us)
 

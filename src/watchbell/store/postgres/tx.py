@@ -1,7 +1,8 @@
 """A transaction on PostgreSQL.
 
-What nobody asks an answer of is kept and sent with the next statement, or with the commit, as one message: a server takes
-as long to be asked as to answer. Such a message carries its parameters within its text, quoted by the driver.
+What nobody asks an answer of is kept until something is asked, or until the commit, and sent as one message: a server
+takes as long to be asked as to answer. Such a message carries its parameters within its text, quoted by the driver. What is
+asked again and again is prepared by the driver, where the writer lets it (store/postgres/writer.py).
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class PostgresTx(Tx):
             self._kept.append(_KEEP)
         else:
             self._kept.clear()
-            self._cursor.execute(_UNDO)
+            self._cursor.execute(_UNDO, prepare=False)
 
     def next_id(self, table: str) -> int:
         if table == _SEQUENCED:
@@ -151,7 +152,7 @@ class PostgresTx(Tx):
         if last is not None:
             self._kept.append(last)
         if self._kept:
-            self._send(self._taken())
+            self._cursor.execute(self._taken(), prepare=False)
 
     def keep(self, statement: str) -> None:
         """Send this statement of the server's own, which has no parameters, with what comes."""
@@ -177,17 +178,8 @@ class PostgresTx(Tx):
         return self._quoting.mogrify(statement, tuple(params))
 
     def _execute(self, statement: str, params: Sequence[Any]) -> psycopg.Cursor[Any]:
-        if not self._kept:
-            return self._cursor.execute(statement, tuple(params))
-        self._kept.append(self._quoted(statement, params))
-        return self._send(self._taken())
-
-    def _send(self, text: str) -> psycopg.Cursor[Any]:
-        """Carry out statements that are one message; the answer is the last one's."""
-        cursor = self._cursor.execute(text)
-        while cursor.nextset():
-            pass
-        return cursor
+        self.flush()
+        return self._cursor.execute(statement, tuple(params))
 
     def _copy(self, stream: Copied, rows: list[Sequence[Any]]) -> int:
         with self._cursor.copy(stream.statement) as copy:

@@ -5,6 +5,10 @@ until it ends. Behind a pooler others may have left settings and temporary table
 is to hide ours, or to have a commit answered before it is durable. The server itself ends a transaction where we stop in
 the middle of it and stay silent (`IDLE_MS`), so that a frozen process keeps nobody from writing. What became of a COMMIT
 whose reply was lost is asked of the server by the transaction's own id (PROTOCOL §9).
+
+To plan a statement takes the server longer than to carry it out. Where no pooler is in between, what is asked again and
+again is prepared; and as a table may grow from nothing to a million rows within seconds, the plans are made anew every
+second (`PLANS_US`).
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from psycopg.pq import TransactionStatus
 
 from ..turns import Piece, Turns
 from ..tx import Tx
-from .address import Address
+from .address import Address, end_of
 from .errors import GONE, may_try_again, translated
 from .outcome import Lost, committed
 from .time import StoreTime
@@ -31,6 +35,8 @@ ROW_MS = 1_500
 """How long the holder of the lock waits for a row: only an application's transaction can have it (`enqueue(tx=…)`), and
 that may last, while nobody else can write. A little longer than a server takes to find a deadlock."""
 STATEMENT_MS = 120_000
+PLANS_US = 1_000_000
+PREPARED_AFTER = 5
 _TRIES = 5
 _SAVE, _UNDO = "SAVEPOINT piece", "ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece"
 
@@ -43,6 +49,7 @@ class Writer:
         self._time = time
         self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
         self._turns = Turns(self._carry_out_group)
+        self._planned_us = 0
         self._begin = (
             f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO {address.schema}, pg_catalog, pg_temp; "
             f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SET LOCAL lock_timeout = {LOCK_MS}; "
@@ -89,7 +96,7 @@ class Writer:
             for piece in group:
                 self._carry_out(conn, tx, piece, alone)
             if alone and group[0].error is not None:
-                conn.execute("ROLLBACK")
+                conn.execute("ROLLBACK", prepare=False)
                 return
         except BaseException:
             self._roll_back()
@@ -122,7 +129,9 @@ class Writer:
     def _begin_on(
         self, conn: psycopg.Connection[tuple[Any, ...]]
     ) -> tuple[psycopg.Connection[tuple[Any, ...]], str]:
-        cursor = conn.execute(self._begin)
+        cursor = conn.execute(
+            f"DISCARD PLANS; {self._begin}" if self._plans_are_old(conn) else self._begin, prepare=False
+        )
         while cursor.nextset():
             pass
         found = cursor.fetchone()
@@ -152,15 +161,26 @@ class Writer:
             tx.take_after()
             unsent = _SAVE in tx.drop_kept()
             if not (alone or unsent):
-                conn.execute(_UNDO)
+                conn.execute(_UNDO, prepare=False)
         else:
             piece.acts = tx.take_after()
             if not alone:
                 tx.keep("RELEASE SAVEPOINT piece")
 
+    def _plans_are_old(self, conn: psycopg.Connection[tuple[Any, ...]]) -> bool:
+        if conn.prepare_threshold is None:
+            return False
+        now = self._time.boot_us()
+        old = now - self._planned_us >= PLANS_US
+        if old:
+            self._planned_us = now
+        return old
+
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._conn is None or self._conn.closed:
             self._conn = self._address.connect()
+            if end_of(self._conn) == self._conn.info.backend_pid:  # a pooler makes a number up
+                self._conn.prepare_threshold = PREPARED_AFTER
         return self._conn
 
     def _roll_back(self) -> None:
@@ -170,7 +190,7 @@ class Writer:
             self._let_go()
             return
         try:
-            conn.execute("ROLLBACK")
+            conn.execute("ROLLBACK", prepare=False)
         except psycopg.Error:
             self._let_go()
 
