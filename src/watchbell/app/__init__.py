@@ -21,9 +21,9 @@ from ..engine.sources import Reading, Source, Sources
 from ..errors import BadConfiguration, Conflict
 from ..store.base import Store
 from ..store.open import open_store
-from ..store.runs import Wish, enqueue, request_cancel
-from ..store.schedules.catalog import Catalog
-from ..store.schedules.put import Doer, ScheduleSpec, find_job
+from ..store.runs import Enqueued, Wish, enqueue, request_cancel
+from ..store.schedules.catalog import Catalog, job_by_name
+from ..store.schedules.put import Doer, ScheduleSpec
 from ..store.schedules.sources import Reconciled
 from ..store.tx import Tx
 from . import checks
@@ -307,25 +307,28 @@ class Watchbell(Declaring, AsyncControl):
         doer = Doer(ACTOR, self._now(), self._tz)
 
         def wish(tx: Tx) -> Wish:
-            found = find_job(tx, job)
+            found = job_by_name(tx, job)
             assert found is not None
-            return Wish(_fresh(tx).job(tx, found), args, at, key, priority=priority)
+            return Wish(found, args, at, key, priority=priority)
 
         if within is not None:
             from .joining import enqueue_joined
 
             joined = enqueue_joined(store, within, store.read(wish))
             return RunHandle(joined.run, joined.new, self)
-        made = self._after(store.write(lambda tx: enqueue(tx, wish(tx), doer)))
+
+        def work(tx: Tx) -> Enqueued:
+            tx.poke()
+            return enqueue(tx, wish(tx), doer)
+
+        made = self._after(store.write(work))
         return RunHandle(made.run, made.new, self)
 
     def _after(self, change: T) -> T:
-        """Let whoever acts on the database look at it: the engine of this process (nobody else can wake one whose
-        database is in memory), or that of another."""
+        """Let the engine of this process look: nobody else can wake one whose database is in memory. Those of others were
+        told by the commit."""
         if self._node is not None and not self._node.standing_by:
             self._node.wake()
-        elif self._store is not None:
-            self._store.poke()
         return change
 
     def _run_state(self, run: int) -> str:
@@ -342,7 +345,12 @@ class Watchbell(Declaring, AsyncControl):
     def _run_cancel(self, run: int) -> str:
         store = self._open()
         doer = Doer(ACTOR, self._now(), self._tz)
-        return self._after(store.write(lambda tx: request_cancel(tx, run, f"Cancelled by {ACTOR}.", doer)))
+
+        def work(tx: Tx) -> str:
+            tx.poke()
+            return request_cancel(tx, run, f"Cancelled by {ACTOR}.", doer)
+
+        return self._after(store.write(work))
 
 
 def _fresh(tx: Tx) -> Catalog:

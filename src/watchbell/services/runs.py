@@ -18,7 +18,7 @@ from ..store import ledger, listing, rates
 from ..store.base import Store
 from ..store.ledger import Wanted
 from ..store.runs import Wish, enqueue, request_cancel
-from ..store.schedules.catalog import Catalog
+from ..store.schedules.catalog import Catalog, job_by_name
 from ..store.schedules.put import Doer, find_job
 from ..store.tx import Tx
 from . import arguments
@@ -183,6 +183,7 @@ def run_now(store: Store, name: str, ask: Ask = Ask(), *, now: int, actor: str) 
             cause=ask.cause,
         )
         made = enqueue(tx, wish, doer)
+        tx.poke()
         sentence = f"run_{made.run} of {name} is {made.state}."
         if definition is not None and definition.policies.condition is not None:
             sentence += " Its condition is not asked: a person has."
@@ -190,9 +191,7 @@ def run_now(store: Store, name: str, ask: Ask = Ask(), *, now: int, actor: str) 
             sentence = f"run_{made.run} has this key already and is {made.state}; no other was made."
         return RunNow(made.run, made.new, made.state, job.name, schedule, sentence, made.key_expires_at)
 
-    done = store.write(work)
-    store.poke()
-    return done
+    return store.write(work)
 
 
 def _what(tx: Tx, name: str) -> tuple[Job, Definition | None, dict[str, Any], str | None]:
@@ -200,12 +199,12 @@ def _what(tx: Tx, name: str) -> tuple[Job, Definition | None, dict[str, Any], st
     row = listing.schedule_by_name(tx, name)
     catalog = Catalog()
     if row is None:
-        found = find_job(tx, name)
+        found = job_by_name(tx, name)
         if found is None:
             raise NotFound(
                 f"There is no schedule or job named {name!r}; {meant(listing.alike(tx, name), name)}"
             )
-        return catalog.job(tx, found), None, {}, None
+        return found, None, {}, None
     known, _ = catalog.definitions(tx, [(row.id, row.version)])
     definition = known.get((row.id, row.version))
     if definition is None:  # set aside, because its rule cannot be read: its job can be run all the same
@@ -217,8 +216,12 @@ def cancel(store: Store, run: str | int, *, now: int, actor: str, why: str = "")
     """Ask a run to end; returns a sentence that says whether it has ended or will. NotFound, Conflict."""
     number = run_id(run)
     note = why or f"Cancelled by {actor}."
-    what = store.write(lambda tx: request_cancel(tx, number, note, Doer(actor, now)))
-    store.poke()
+
+    def work(tx: Tx) -> str:
+        tx.poke()
+        return request_cancel(tx, number, note, Doer(actor, now))
+
+    what = store.write(work)
     if what == "cancelled":
         return f"run_{number} is cancelled; it had not begun."
     return f"run_{number} was asked to end; `watchbell run show run_{number}` says when it has."

@@ -51,7 +51,7 @@ def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
     usual = wish.job.options.priority if wish.definition is None else wish.definition.priority
     priority = usual if wish.priority is None else wish.priority
     start = doer.now if wish.at is None else wish.at
-    tx.run(
+    tx.later(
         "INSERT INTO occurrence (id, workspace, schedule, version, job, origin, due_at, start_at, state, lane, "
         "priority, ready_at, gates, held_by, planned_at, cause_id, key, args, into_id) "
         "VALUES (?, ?, ?, ?, ?, 'manual', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

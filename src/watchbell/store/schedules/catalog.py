@@ -45,6 +45,25 @@ def job_from_row(row: Row) -> Job:
     )
 
 
+def job_by_name(tx: Tx, name: str) -> Job | None:
+    """The job of that name, or the one that has it as an alias."""
+    row = tx.row(
+        f"SELECT {JOB_COLUMNS} FROM job WHERE workspace = 1 AND name = ? AND ended_at IS NULL", (name,)
+    )
+    if row is not None:
+        return _as_far_as_it_can_be_read(row)
+    others = tx.rows(f"SELECT {JOB_COLUMNS} FROM job WHERE aliases <> '[]' AND ended_at IS NULL")
+    return next((job for row in others if name in (job := job_from_row(row)).aliases), None)
+
+
+def _as_far_as_it_can_be_read(row: Row) -> Job:
+    """The job; of one that cannot be read, what can be, with its trouble."""
+    try:
+        return job_from_row(row)
+    except Exception as error:
+        return Job(row[0], row[1], row[2], row[3], row[4], row[5], app=row[10], trouble=str(error))
+
+
 @lru_cache(maxsize=4096)
 def policies_of(text: str) -> Policies:
     """The policies written as this JSON text."""
@@ -92,11 +111,7 @@ class Catalog:
         if known is None:
             row = tx.row(f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?", (job,))
             assert row is not None
-            try:
-                known = job_from_row(row)
-            except Exception as error:
-                known = Job(row[0], row[1], row[2], row[3], row[4], row[5], app=row[10], trouble=str(error))
-            self._jobs[job] = known
+            self._jobs[job] = known = _as_far_as_it_can_be_read(row)
         return known
 
     def known_job(self, job: int) -> Job | None:
