@@ -128,6 +128,7 @@ def _says_more(claim: Claim, outcome: Outcome) -> bool:
     return (
         claim.attempt > 1
         or outcome.result is not None
+        or outcome.error is not None
         or outcome.exit_code is not None
         or outcome.peak_memory is not None
         or outcome.cpu_us is not None
