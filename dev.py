@@ -38,6 +38,7 @@ python3 dev.py VERB [arguments]
   test      run every test; arguments go to pytest:  python3 dev.py test -k overlap
             with --release the long ones of a release as well; with --require-services none is skipped
             for want of PostgreSQL: it uses the one that is here, or starts one for as long as the tests run
+            with --through-pgbouncer what is about PostgreSQL, by way of a PgBouncer in transaction mode
   lint      ruff check, ruff format --check, the one-way doors
   types     mypy --strict
   bench     measure; arguments go to bench/

@@ -158,3 +158,26 @@ def test_what_is_echoed_is_short_and_escaped() -> None:
         made().job(name="line\nbreak" + "x" * 500)(work)
     assert "line\\nbreak" in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+def test_an_option_is_refused_also_where_its_equal_was_taken_before() -> None:
+    bell: Any = Watchbell("sqlite://")
+    job = bell.job(name="work")(other)
+    bell.add_schedule("a", job, "every 1h", priority=1)
+    with pytest.raises(BadPolicy, match="priority is a whole number"):
+        bell.add_schedule("b", job, "every 1h", priority=True)
+    with pytest.raises(BadPolicy, match="priority is a whole number"):
+        bell.add_schedule("b", job, "every 1h", priority=1.0)
+    bell.add_schedule("b", job, "every 1h", priority=1)
+
+
+def test_arguments_are_those_of_the_moment_in_which_they_were_given() -> None:
+    bell = Watchbell("sqlite://")
+
+    @bell.job
+    def work(names: list[str]) -> None: ...
+
+    given = {"names": ["a"]}
+    bell.add_schedule("a", work, "every 1h", args=given)
+    given["names"].append("b")
+    assert bell.schedules().items[0].args == {"names": ["a"]}

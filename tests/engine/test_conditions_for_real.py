@@ -15,9 +15,10 @@ from watchbell.core.policies import Policies
 from watchbell.services.commands import Command
 from watchbell.services.schedules import Details, add_command_schedule
 
-pytestmark = pytest.mark.sqlite
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+pytestmark = [
+    pytest.mark.sqlite,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc"),
+]
 
 
 @pytest.fixture

@@ -94,6 +94,21 @@ def test_S1_1_declaring_the_same_again_writes_nothing(story: Begin, file: Path) 
     begun.open()
 
 
+def test_declaring_the_same_again_asks_as_much_for_many_as_for_few(tmp_path: Path) -> None:
+    asked = []
+    for number in (3, 300):
+        declare, file = wanting(*(f"s{place}" for place in range(number))), tmp_path / f"{number}.db"
+        for _ in range(2):
+            bell = Watchbell(databases.at(file))
+            declare(bell)
+            with Statements() as statements:
+                bell._open()
+            bell.stop()
+        assert statements.writes == []
+        asked.append(len(statements))
+    assert asked[0] == asked[1]
+
+
 def test_S1_14_the_anchor_of_an_interval_survives_restarts(story: Begin, file: Path) -> None:
     begun = story(wanting("a", period="1h"), at="2026-11-21T00:07:00Z", file=file)
     for _ in range(5):

@@ -14,9 +14,10 @@ from tests.engine.engines import House, alive, wait_for
 from watchbell.services.commands import Command
 from watchbell.store.schedules.put import Doer, JobSpec, put_job
 
-pytestmark = pytest.mark.sqlite
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+pytestmark = [
+    pytest.mark.sqlite,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc"),
+]
 
 
 @pytest.fixture

@@ -24,9 +24,33 @@ def test_needs_nothing(): pass
 """
 
 
-def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+NO_BOUNCER = """
+from tests.postgres import at_hand
+at_hand.SYSTEM_FOLDERS = ()
+"""
+
+THROUGH_IT = """
+import psycopg, pytest
+
+def made_up(url):
+    with psycopg.connect(url) as link:
+        return link.info.backend_pid != link.execute("SELECT pg_backend_pid()").fetchone()[0]
+
+def test_by_way_of_it(postgres_url): assert made_up(postgres_url)
+def test_by_way_of_it_as_well(empty_postgres_url): assert made_up(empty_postgres_url)
+def test_listens_at_the_server(listening_url): assert "?listen=" in listening_url
+@pytest.mark.direct
+def test_about_the_server_itself(postgres_url): raise AssertionError
+def test_asks_for_both_ways(postgres_url, pgbouncer): raise AssertionError
+def test_needs_nothing(): raise AssertionError
+"""
+
+
+def run_pytest(
+    folder: Path, *options: str, text: str = TWO_TESTS, **environment: str
+) -> subprocess.CompletedProcess[str]:
     page = folder / "test_page.py"
-    page.write_text(TWO_TESTS, encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     return subprocess.run(
         [
             sys.executable,
@@ -40,7 +64,7 @@ def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
             str(page),
         ],
         cwd=ROOT,
-        env={**os.environ, at_hand.NAMED: "none", at_hand.WITHOUT: "the cellar is empty"},
+        env={**os.environ, at_hand.NAMED: "none", at_hand.WITHOUT: "the cellar is empty", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -61,6 +85,27 @@ def test_required_services_that_are_missing_are_failures(tmp_path: Path) -> None
     assert reply.returncode == 1, reply.stdout + reply.stderr
     assert "no service PostgreSQL: the cellar is empty" in reply.stdout
     assert "1 passed, 2 errors" in reply.stdout
+
+
+def test_through_pgbouncer_only_what_gets_there_is_carried_out(
+    tmp_path: Path, postgres: Databases, pgbouncer: Bouncer
+) -> None:
+    there = {at_hand.NAMED: postgres.server}
+    reply = run_pytest(tmp_path, "-n0", "--through-pgbouncer", text=THROUGH_IT, **there)
+    assert "3 passed, 3 deselected" in reply.stdout, reply.stdout + reply.stderr
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_without_pgbouncer_what_leads_through_it_is_skipped_with_the_reason_or_fails_where_it_is_required(
+    required: bool, tmp_path: Path, postgres: Databases
+) -> None:
+    there = {at_hand.NAMED: postgres.server, "PATH": str(tmp_path)}
+    options = ["-n0", "--through-pgbouncer", *(["--require-services"] if required else [])]
+    reply = run_pytest(tmp_path, *options, text=NO_BOUNCER + THROUGH_IT, **there)
+    said = "no service PgBouncer: it is not on this machine"
+    assert said in reply.stdout, reply.stdout + reply.stderr
+    assert ("3 errors" if required else f"3 skipped: {said}") in reply.stdout
+    assert reply.returncode == int(required)
 
 
 def test_the_url_of_a_test_is_found_nowhere_in_the_environment(empty_postgres_url: str) -> None:

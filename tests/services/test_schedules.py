@@ -11,8 +11,10 @@ import pytest
 
 from tests import databases
 from tests.services.people import NOW, TRUE, WHO, add, function_job, plan
+from watchbell.core.blackout import read_blackouts
+from watchbell.core.http_request import HttpRequest
 from watchbell.core.instants import DAY, HOUR, MINUTE, SECOND
-from watchbell.core.policies import CatchUp, JobOptions, Overlap, Policies
+from watchbell.core.policies import CatchUp, JobOptions, Overlap, Policies, Retry
 from watchbell.core.states import State
 from watchbell.core.triggers import cron, every, manual, once
 from watchbell.errors import BadArguments, BadDeclaration, BadTrigger, BadZone, Conflict, NotFound
@@ -22,6 +24,7 @@ from watchbell.services.schedules import Change, Command, Details
 from watchbell.store import nodes
 from watchbell.store.base import Store
 from watchbell.store.nodes import NodeInfo
+from watchbell.store.schedules.put import Doer, JobSpec, put_job
 from watchbell.store.tx import Tx
 
 SIGNATURE = json.dumps(
@@ -346,3 +349,67 @@ def test_removing_what_a_source_wants_says_that_it_returns(store: Store) -> None
         "next reading unless its row goes; `watchbell schedule pause` keeps it still instead."
     )
     assert "source" not in schedules.remove(store, "b", now=NOW, actor=WHO).sentence
+
+
+ASKED = {
+    "interval": (every("90s"), Details()),
+    "labelled": (every("1h"), Details(tags=("a", "ü"), about="for the tests")),
+    "cron in a zone": (cron("30 2 * * *", tz="Europe/Berlin"), Details()),
+    "in the zone of the server": (cron("0 9 * * mon"), Details(zone="America/New_York")),
+    "dark": (cron("*/5 * * * *"), Details(Policies(blackouts=read_blackouts(["cron 0 8 * * * for 2h"])))),
+    "spread": (cron("0 * * * *"), Details(Policies(spread_us=600 * SECOND, retry=Retry(5)))),
+    "once": (once(NOW + DAY), Details()),
+    "by hand": (manual(), Details()),
+    "counted from its end": (every("1h", after_completion=True), Details()),
+    "at its start": (every("1h", run_at_start=True), Details()),
+    "disabled": (every("1h"), Details(enabled=False)),
+    "limited": (every("1h"), Details(options=JobOptions(limits=(("db", 2),), timeout_us=MINUTE))),
+}
+
+
+@pytest.mark.parametrize("engine", ["no engine", "an engine", "a silent one"])
+def test_what_adding_shows_is_what_is_shown_of_it(store: Store, engine: str) -> None:
+    function_job(store, "report", SIGNATURE)
+    if engine != "no engine":
+        begun = NOW if engine == "an engine" else NOW - DAY
+        info = NodeInfo("n", "elsewhere", 1, "boot", "0", {"command": 1})
+        store.write(lambda tx: nodes.register(tx, info, begun))
+    for name, (trigger, details) in ASKED.items():
+        added = schedules.add_command_schedule(
+            store, name, trigger, TRUE, details=details, now=NOW, actor=WHO
+        )
+        assert added == schedules.show(store, name, now=NOW), name
+        of_job = f"{name} of a job"
+        added = schedules.add_schedule(
+            store, of_job, "report", trigger, args={"to": name}, details=details, now=NOW, actor=WHO
+        )
+        assert added == schedules.show(store, of_job, now=NOW), of_job
+
+
+def test_what_adding_shows_of_a_request_hides_what_show_hides(store: Store) -> None:
+    request = HttpRequest("https://example.org/{who}", headers={"Authorization": "s3cret"})
+    details = Details(args={"who": "me"})
+    added = schedules.add_command_schedule(
+        store, "a", every("1h"), request, details=details, now=NOW, actor=WHO
+    )
+    assert added == schedules.show(store, "a", now=NOW)
+    assert "s3cret" not in json.dumps(added.to_json())
+
+
+def test_a_job_is_found_by_its_alias_and_one_that_has_ended_is_not(store: Store) -> None:
+    spec = JobSpec("mail", "thread", aliases=("post",), app="shop")
+    store.write(lambda tx: put_job(tx, spec, Doer("app shop", NOW)))
+    added = schedules.add_schedule(store, "a", "post", every("1h"), now=NOW, actor=WHO)
+    assert added == schedules.show(store, "a", now=NOW)
+    assert added.job == "mail"
+    store.write(lambda tx: tx.run("UPDATE job SET ended_at = ? WHERE name = 'mail'", (NOW,)))
+    with pytest.raises(NotFound, match="no job named 'mail'"):
+        schedules.add_schedule(store, "b", "mail", every("1h"), now=NOW, actor=WHO)
+
+
+def test_ids_go_on_behind_those_that_a_restored_database_must_not_give_again(store: Store) -> None:
+    sql = "INSERT INTO meta (key, value) VALUES ('id_base', '500'), ('id_base:schedule', '700')"
+    store.write(lambda tx: tx.run(sql))
+    assert add(store, "a").id == 701
+    assert add(store, "b").id == 702
+    assert store.read(lambda tx: tx.rows("SELECT id FROM job ORDER BY id")) == [(501,), (502,)]

@@ -20,7 +20,16 @@ from watchbell.store.claiming import Moment, claim_ready
 from watchbell.store.planning import Planned, Planner, plan_due
 from watchbell.store.runs import Enqueued, Wish, enqueue
 from watchbell.store.schedules.catalog import Catalog
-from watchbell.store.schedules.put import Doer, JobSpec, Put, ScheduleSpec, put_job, put_schedule
+from watchbell.store.schedules.put import (
+    Doer,
+    JobSpec,
+    Put,
+    ScheduleSpec,
+    Stands,
+    put_job,
+    put_schedule,
+    stands,
+)
 from watchbell.store.settling import Ended, Settled, settle
 from watchbell.store.tokens import Tokens
 from watchbell.store.tx import Tx
@@ -74,6 +83,11 @@ class House:
 
     def put(self, spec: ScheduleSpec) -> Put:
         return self.store.write(lambda tx: put_schedule(tx, self.catalog, spec, self.doer))
+
+    def stands(self, name: str) -> Stands:
+        found = self.store.read(lambda tx: stands(tx, name))
+        assert found is not None
+        return found
 
     def plan(self, node: OneNode | None = None, *, ahead: int = 0, slots: int | None = None) -> Planned:
         node = node or self.node

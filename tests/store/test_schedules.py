@@ -149,17 +149,15 @@ def test_what_is_set_aside_is_mended_by_an_edit_and_accounted_for_up_to_where_it
 def test_an_edit_of_what_is_disabled_and_set_aside_does_not_switch_it_on(house: House) -> None:
     schedule = house.put(spec(house, enabled=False)).id
     house.store.write(lambda tx: stand_still(tx, house.catalog, schedule, "set_aside", house.doer, "broken"))
-    wish = house.store.read(lambda tx: spec_of(tx, schedule))
+    wish = spec_of(house.stands("s"))
     assert not wish.enabled
     house.put(wish)
     assert house.rows("SELECT standing FROM schedule") == [("disabled",)]
 
 
 def test_what_a_schedule_says_comes_back_as_a_wish_that_changes_nothing(house: House) -> None:
-    schedule = house.put(
-        spec(house, args='{"n":1}', tags=("a", "b"), about="About.", app="shop", revision=3)
-    ).id
-    assert house.put(house.store.read(lambda tx: spec_of(tx, schedule))).change == "unchanged"
+    house.put(spec(house, args='{"n":1}', tags=("a", "b"), about="About.", app="shop", revision=3))
+    assert house.put(spec_of(house.stands("s"))).change == "unchanged"
 
 
 def test_removing_ends_it_and_frees_its_name(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engine.test_declare import Statements
 from tests.store.house import House
 from watchbell.core.triggers import every
 from watchbell.store.schedules.put import ScheduleSpec
@@ -106,3 +107,42 @@ def test_errors_in_a_row_are_counted_and_forgotten_by_a_success(house: House) ->
     assert house.store.write(lambda tx: note_success(tx, "web", 60, 5, Reconciled(added=2), house.now)) == 3
     assert house.rows("SELECT errors, last_error FROM source") == [(0, None)]
     assert house.store.write(fail) == 1
+
+
+def test_a_new_row_that_cannot_be_scheduled_and_bears_a_name_of_its_source_takes_nothing(
+    house: House,
+) -> None:
+    read(house, [wish(house, "a", name="web:b")])
+    found = read(house, [("b", "it cannot be read", house.job()), wish(house, "a", name="web:b")])
+    assert found.errors == {"b": "it cannot be read"}
+    assert house.rows("SELECT name, source_key, set_aside, version FROM schedule") == [
+        ("web:b", "a", None, 1)
+    ]
+
+
+def test_a_name_is_taken_by_the_row_that_is_renamed_to_it_and_refused_to_a_new_one(house: House) -> None:
+    read(house, [wish(house, "a", name="one")])
+    found = read(house, [wish(house, "a", name="two"), wish(house, "b", name="two")])
+    assert list(found.errors) == ["b"]
+    assert house.rows("SELECT name, source_key, standing FROM schedule ORDER BY id") == [
+        ("two", "a", "on"),
+        ("web:b", "b", "set_aside"),
+    ]
+
+
+def test_two_new_rows_of_which_one_bears_the_name_that_is_left_to_the_other(house: House) -> None:
+    found = read(house, [wish(house, "a", name="web:b"), ("b", "it cannot be read", house.job())])
+    assert found.errors == {"b": "it cannot be read"}
+    assert house.rows("SELECT name, source_key FROM schedule") == [("web:b", "a")]
+
+
+def test_a_second_reading_asks_as_much_for_many_as_for_few(house: House) -> None:
+    asked = []
+    for number in (3, 300):
+        rows = [wish(house, f"{number}-{place}") for place in range(number)]
+        source = f"of {number}"
+        read(house, rows, source)
+        with Statements() as statements:
+            assert counts(read(house, rows, source)) == (0, 0, 0, number)
+        asked.append(len(statements))
+    assert asked[0] == asked[1]

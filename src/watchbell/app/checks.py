@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ..core.definition import arguments_text
@@ -42,6 +43,8 @@ def name(value: object, what: str, refusal: type[WatchbellError] = BadDeclaratio
 
 def names(value: object, what: str, refusal: type[WatchbellError] = BadDeclaration) -> tuple[str, ...]:
     """Several of them, such as tags; one text alone is no list of texts."""
+    if value == ():
+        return ()
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise refusal(f"{what} are a list of texts, not {shown(value)}; write [{shown(value)}].")
     return tuple(name(one, f"Each of {what}", refusal) for one in value)
@@ -56,6 +59,13 @@ def trigger(value: object) -> Trigger:
     raise BadTrigger(
         f"{shown(value)} is no trigger; write every('15m'), cron('30 2 * * *'), once(…), manual(), or one's text."
     )
+
+
+@lru_cache(maxsize=1024)
+def bindable(value: Trigger) -> Trigger:
+    """A rule of time whose zones there are: looked at once for all who say the same. Raises BadZone, BadTrigger."""
+    value.bound("UTC", 0)
+    return value
 
 
 def function(value: object, what: str) -> Callable[..., Any]:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from types import FunctionType
 from typing import Any
 
 from ..core.http_request import HttpRequest
-from ..core.policies import JobOptions
+from ..core.policies import JobOptions, Policies
 from ..core.triggers import Trigger
 from ..engine.handlers import Handler, Handlers
 from ..errors import BadDeclaration, WatchbellError
-from ..store.schedules.creation import Creation, taken
-from ..store.schedules.put import Doer, JobSpec, ScheduleSpec, find_job, put_job, put_schedule
+from ..store.schedules.creation import Creation
+from ..store.schedules.put import Doer, JobSpec, Putting, ScheduleSpec, all_named, find_job, put_job
 from ..store.tx import Tx
 from . import checks
 from .conditions import know_condition
-from .job import Job, place_of
+from .job import Job
 from .options import policies
+
+_PLAIN = frozenset({str, int, float, bool, type(None), timedelta, FunctionType})
+"""Options of these kinds mean the same wherever they are equal and of one kind."""
+_MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,11 @@ class Wanted:
     name: str
     job: str
     trigger: Trigger
-    args: Mapping[str, Any]
+    args: str
+    """JSON text."""
     options: Mapping[str, Any]
+    policies: Policies
+    """What the options mean."""
     tags: tuple[str, ...]
     enabled: bool
     place: str
@@ -69,13 +78,14 @@ class Declarations:
         self.handlers = Handlers()
         self.dirty = True
         self._written: set[str] = set()
+        self._policies: dict[tuple[tuple[str, type, Any], ...], Policies] = {}
         self.lock = threading.RLock()
         self.around: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function
         """What the host puts around functions of the application (hosts.py)."""
 
     def add_job(self, job: Job[Any, Any]) -> None:
         """Know a job. BadDeclaration names both places if two have one name."""
-        place = place_of(job.function)
+        place = job.place
         for name in (job.name, *job.aliases):
             if name in self.places:
                 raise BadDeclaration(
@@ -107,6 +117,20 @@ class Declarations:
             )
         )
         self.dirty = True
+
+    def policies(self, options: Mapping[str, Any]) -> Policies:
+        """A schedule's policies from what the user wrote: the same object for the same words, as far as they are plain.
+        Raises BadPolicy, BadDuration."""
+        given = checks.options(options)
+        if not given or not _PLAIN.issuperset(map(type, given.values())):
+            return policies(given)
+        key = tuple((name, type(value), value) for name, value in given.items())
+        known = self._policies.get(key)
+        if known is None:
+            if len(self._policies) >= _MOST_KNOWN:
+                self._policies.clear()
+            known = self._policies[key] = policies(given)
+        return known
 
     def add_schedule(self, wanted: Wanted) -> None:
         """Know a schedule. BadDeclaration names both places if two have one name."""
@@ -146,10 +170,10 @@ class Declarations:
 
         jobs = self._write_jobs(tx, doer)
         wishes = [w for w in self.wanted.values() if f"schedule {w.name}" not in self._written]
-        known = taken(tx, [wanted.name for wanted in wishes])
+        known, putting = all_named(tx, [wanted.name for wanted in wishes]), Putting(tx, catalog, doer)
         for wanted in wishes:
-            if wanted.name in known:
-                counts[put_schedule(tx, catalog, self._spec(tx, wanted, jobs), doer).change] += 1
+            if (found := known.get(wanted.name)) is not None:
+                counts[putting.put(self._spec(tx, wanted, jobs), found).change] += 1
         new, creation = [wanted for wanted in wishes if wanted.name not in known], Creation(tx, doer)
         ids = [creation.add(self._spec(tx, wanted, jobs)) for wanted in new]
         creation.write()
@@ -204,8 +228,8 @@ class Declarations:
             name=wanted.name,
             job=known,
             trigger=wanted.trigger,
-            policies=policies(wanted.options),
-            args=checks.as_json(wanted.args) if job is None else job.signature.to_json(wanted.args),
+            policies=wanted.policies,
+            args=wanted.args,
             tags=wanted.tags,
             about="" if job is None else job.about,
             enabled=wanted.enabled,
@@ -238,15 +262,14 @@ class Declarations:
                 f"Source {source!r} asks for the job {name!r}, which nobody has declared (key {key!r})."
             )
         try:
-            trigger = checks.trigger(item.trigger)
-            trigger.bound("UTC", 0)
+            trigger = checks.bindable(checks.trigger(item.trigger))
             job = self.jobs.get(name)
             know_condition(self.handlers, item.options, None if job is None else job.lane)
             spec = ScheduleSpec(
                 name=checks.name(item.name or f"{source}:{key}", "The name of a schedule"),
                 job=found,
                 trigger=trigger,
-                policies=policies(item.options),
+                policies=self.policies(item.options),
                 args=checks.as_json(item.args)
                 if job is None
                 else job.signature.to_json(checks.arguments(item.args)),
@@ -254,6 +277,8 @@ class Declarations:
                 enabled=checks.flag(item.enabled, "enabled"),
                 app=self.app,
                 revision=self.revision,
+                source=source,
+                source_key=key,
             )
         except WatchbellError as error:
             return key, str(error), found

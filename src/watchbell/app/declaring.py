@@ -15,8 +15,8 @@ from ..errors import BadDeclaration, BadPolicy
 from . import checks
 from .conditions import know_condition
 from .declarations import Declarations, Declared, Wanted
-from .job import Job, place_of
-from .options import job_options, policies, policies_over
+from .job import Job
+from .options import job_options, policies_over
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -134,13 +134,12 @@ class Declaring:
         checks.name(name, "The name of a schedule")
         rule = checks.trigger(trigger)
         known = job if isinstance(job, Job) else self.job(checks.function(job, "A schedule's job"))
-        policies(options)
-        rule.bound("UTC", 0)
-        given = checks.arguments(args)
-        known.signature.to_json(given)
+        said = self._declared.policies(options)
+        checks.bindable(rule)
+        given = known.signature.to_json(checks.arguments(args))
         labels, on = checks.names(tags, "tags"), checks.flag(enabled, "enabled")
         self._declared.add_schedule(
-            Wanted(name, known.name, rule, given, options, labels, on, place_of(known.function))
+            Wanted(name, known.name, rule, given, options, said, labels, on, known.place)
         )
         self._declared_more()
 
@@ -164,16 +163,27 @@ class Declaring:
         from .requests import refuse_unfilled, request_and_options
 
         checks.name(name, "The name of a schedule")
-        rule = checks.trigger(trigger)
-        rule.bound("UTC", 0)
+        rule = checks.bindable(checks.trigger(trigger))
         request, of_schedule, of_job = request_and_options(url, options)
         given = checks.arguments(args)
-        checks.as_json(given)
+        text = checks.as_json(given)
         refuse_unfilled(request, given, rule.kind != "manual")
         labels, on = checks.names(tags, "tags"), checks.flag(enabled, "enabled")
         place = f"the request to {url[:60]}"
         self._declared.add_schedule(
-            Wanted(name, name, rule, given, of_schedule, labels, on, place, request, of_job)
+            Wanted(
+                name,
+                name,
+                rule,
+                text,
+                of_schedule,
+                self._declared.policies(of_schedule),
+                labels,
+                on,
+                place,
+                request,
+                of_job,
+            )
         )
         self._declared_more()
 

@@ -71,6 +71,7 @@ class Job(Generic[P, R]):
         self.aliases = aliases
         self.tags = tags
         self.signature = Signature(function, name)
+        self.place = place_of(function)
         self.about = (
             (function.__doc__ or "").strip().splitlines()[0] if (function.__doc__ or "").strip() else ""
         )

@@ -123,4 +123,9 @@ def arguments_text(value: Any) -> str:
 
 def content_hash(*parts: Any) -> str:
     """Names a content: the same hash means that nothing has to be written."""
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:24]
+    return text_hash(canonical(parts))
+
+
+def text_hash(text: str) -> str:
+    """The same of a content that is canonical JSON text already."""
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

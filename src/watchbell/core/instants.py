@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -227,6 +228,7 @@ def parse_duration(value: str | int | float | timedelta) -> int:
     return span
 
 
+@lru_cache(maxsize=1024)
 def _duration_from_text(text: str) -> int:
     if re.fullmatch(r"\s*[0-9]+(\.[0-9]*)?\s*", text):
         raise BadDuration(

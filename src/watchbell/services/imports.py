@@ -17,6 +17,7 @@ from ..core.policies import Policies
 from ..core.triggers import cron
 from ..core.triggers.cron_trigger import Cron
 from ..errors import BadDeclaration, NotFound
+from ..store import listing
 from ..store.base import Store
 from ..store.schedules import imports
 from ..store.schedules.put import Doer
@@ -239,14 +240,12 @@ def apply(
                 f"{one.entry.path}, line {one.entry.number}" if one.entry.path else f"line {one.entry.number}"
             )
             details = Details(policies, (TAG,), f"from a crontab: {place}", zone=plan.zone)
-            schedule = add_command(
-                tx, one.name, one.trigger, one.command, details, Doer(actor, now, plan.zone)
-            )
-            imports.add_item(tx, batch, schedule, one.key)
+            added = add_command(tx, one.name, one.trigger, one.command, details, Doer(actor, now, plan.zone))
+            imports.add_item(tx, batch, added.made.id, one.key)
+        tx.poke()
         return batch
 
     batch = store.write(work)
-    store.poke()
     return Applied(batch, tuple(one.name for one in plan.new), unchanged)
 
 
@@ -325,11 +324,10 @@ def undo(store: Store, batch: int | None, *, now: int, actor: str) -> Undone:
             raise NotFound(f"There is no batch {wanted}; `watchbell import list` shows them all.")
         rows = imports.still_there(tx, wanted)
         for schedule, *_ in rows:
-            end(tx, schedule, Doer(actor, now))
+            end(tx, listing.schedule_by_id(tx, schedule), Doer(actor, now))
         imports.mark_undone(tx, wanted, now)
         edited = tuple(name for _, name, version, _ in rows if version > 1)
+        tx.poke()
         return Undone(wanted, tuple(row[1] for row in rows), edited)
 
-    done = store.write(work)
-    store.poke()
-    return done
+    return store.write(work)

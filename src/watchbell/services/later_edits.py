@@ -11,13 +11,14 @@ from ..store import listing
 from ..store.base import Store
 from ..store.journal import record
 from ..store.schedules.pending import drop_edit, edit_of, put_edit
-from ..store.schedules.put import Doer, ScheduleSpec, content_of
+from ..store.schedules.put import Doer, ScheduleSpec, Stands
+from ..store.schedules.specs import content_of
 from ..store.tx import Tx
 from .schedule_views import Changed, unknown_schedule
 from .schedule_writes import refuse_past
 
-Wishes = Callable[[Tx], tuple[int, ScheduleSpec, ScheduleSpec]]
-"""Gives a schedule's number, how it stands, and how it is wished."""
+Wishes = Callable[[Tx], tuple[Stands, ScheduleSpec, ScheduleSpec]]
+"""Gives a schedule, how it stands in the form of a wish, and how it is wished."""
 
 
 def edit_later(store: Store, name: str, at: int, wishes: Wishes, doer: Doer) -> Changed:
@@ -32,7 +33,8 @@ def edit_later(store: Store, name: str, at: int, wishes: Wishes, doer: Doer) -> 
         )
 
     def work(tx: Tx) -> tuple[bool, str]:
-        schedule, before, wish = wishes(tx)
+        found, before, wish = wishes(tx)
+        schedule = found.id
         labels = (wish.tags, wish.about, wish.enabled)
         if labels != (before.tags, before.about, before.enabled):
             raise BadInput(
@@ -48,11 +50,11 @@ def edit_later(store: Store, name: str, at: int, wishes: Wishes, doer: Doer) -> 
         if same and (waits is None or waits.at == at):
             return False, f"{name} is as you asked already; nothing was written."
         put_edit(tx, schedule, at, content, doer)
+        tx.poke()
         tail = "" if waits is None else replaced(waits.at)
         return True, f"{name} is changed from {to_text(at)} on; until then it stays as it is.{tail}"
 
     changed, sentence = store.write(work)
-    store.poke()
     return Changed(name, changed, sentence)
 
 
@@ -67,11 +69,11 @@ def take_back(store: Store, name: str, *, now: int, actor: str) -> Changed:
         if waits is None or waits.at <= now:
             return None
         drop_edit(tx, row.id)
+        tx.poke()
         record(tx, now, actor, "schedule.edit_dropped", name, to_text(waits.at))
         return waits.at
 
     at = store.write(work)
-    store.poke()
     if at is None:
         return Changed(name, False, f"{name} has no edit that waits; nothing was changed.")
     return Changed(name, True, f"The edit of {name} that was to apply from {to_text(at)} is taken back.")

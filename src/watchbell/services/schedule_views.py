@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.audit.evidence import Present
 from ..core.blackout import thinned
-from ..core.explain.outlook import coming
+from ..core.explain.outlook import Outlook, coming, standing_sentence
 from ..core.triggers import Trigger
 from ..errors import NotFound
 from ..store import listing
@@ -16,6 +17,9 @@ from ..store.base import Store
 from ..store.listing import ScheduleRow, Sought
 from ..store.schedules import pending
 from ..store.schedules.catalog import policies_of, spread_in
+from ..store.schedules.creation import Made
+from ..store.schedules.ground import KnownJob
+from ..store.schedules.specs import ScheduleSpec
 from ..store.tx import Row, Tx
 from .commands import for_people
 from .engines import LATE_US
@@ -223,14 +227,70 @@ def meant(names: list[str], name: str) -> str:
     return "`watchbell schedule list` shows them all."
 
 
+def sentence_of(store: Store, schedule: int, *, now: int) -> str:
+    """Where one schedule stands, in words."""
+
+    def work(tx: Tx) -> str:
+        row = listing.schedule_by_id(tx, schedule)
+        return _sentences(tx, [row], now)[schedule]
+
+    return store.read(work)
+
+
+def view_of_new(spec: ScheduleSpec, made: Made, job: KnownJob, *, running: bool, now: int) -> ScheduleView:
+    """A schedule as `show` shows it, from what was written this very moment: on, and nothing of it has come due or was
+    asked for. `running`: whether there is an engine."""
+    row = ScheduleRow(
+        id=made.id,
+        name=spec.name,
+        job=job.id,
+        job_name=job.name,
+        lane=job.lane,
+        command=job.command,
+        version=1,
+        tags=made.tags,
+        about=spec.about,
+        app=spec.app,
+        source=spec.source,
+        source_key=spec.source_key,
+        standing=made.standing,
+        set_aside=None,
+        undeclared_at=None,
+        created_at=now,
+        next_due=made.next_due,
+        planned_until=now,
+        trigger=made.trigger,
+        policies=made.policies,
+        args=spec.args,
+        effective_from=now,
+        options=job.options,
+        revision=spec.revision,
+    )
+    chained = getattr(made.rule, "after_completion", False)
+    outlook = Outlook(
+        name=spec.name,
+        tz=getattr(made.rule, "tz", None) or UTC,
+        trigger=made.rule if chained else thinned(made.rule, made.blackouts),
+        created_at=now,
+        next_due=made.next_due,
+        job=job.name,
+        lane=job.lane,
+    )
+    return _shown(row, standing_sentence(outlook, Present(now), running), now, None, None)
+
+
 def _view(tx: Tx, row: ScheduleRow, said: str, now: int) -> ScheduleView:
+    return _shown(row, said, now, listing.last_of(tx, row.id, row.job), pending.edit_of(tx, row.id))
+
+
+def _shown(
+    row: ScheduleRow, said: str, now: int, last: Row | None, waits: pending.PendingEdit | None
+) -> ScheduleView:
     trigger = read_trigger(row.trigger)
     if trigger is None and row.standing == "on":  # no engine has met it yet, or it would be set aside
         said = "not scheduled: its rule cannot be read by this machine."
-    last = listing.last_of(tx, row.id, row.job)
     behind = row.next_due is not None and row.next_due < now
     late = behind and row.next_due is not None and now - row.next_due > LATE_US
-    waits = pending.edit_of(tx, row.id)
     ahead = pending.next_with(waits, row.next_due) if row.standing == "on" else row.next_due
     if behind:
         blackouts = policies_of(row.policies).blackouts

@@ -8,20 +8,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..core.definition import canonical
 from ..core.http_request import HttpRequest, needed
 from ..core.instants import human_ago, to_text
 from ..core.lanes import BY_THEMSELVES
-from ..core.policies import JobOptions, Policies
+from ..core.policies import JobOptions, Policies, to_json
 from ..core.triggers import Interval, Once, Trigger
-from ..errors import BadArguments, BadDeclaration, BadPolicy, BadTrigger, Conflict
+from ..errors import BadArguments, BadDeclaration, BadPolicy, BadTrigger, Conflict, NotFound
 from ..store import listing
-from ..store.alerts import forget
 from ..store.runs import Wish, enqueue
 from ..store.schedules.catalog import Catalog
-from ..store.schedules.put import Doer, JobSpec, ScheduleSpec, put_job, put_schedule
+from ..store.schedules.creation import Made, create
+from ..store.schedules.ground import Ground, KnownJob, job_by_id, read_ground, zones_asked
+from ..store.schedules.put import Doer, JobSpec, ScheduleSpec, find_job, put_job
 from ..store.schedules.put import remove as end_schedule
 from ..store.tx import Tx
 from . import arguments
@@ -65,26 +67,73 @@ def check_name(kind: str, name: str) -> str:
     return name
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A schedule that was just added: what was asked for, what was written, and what its job is. `begun`: a run of it was
+    asked for at once. `nodes`: there may be an engine."""
+
+    spec: ScheduleSpec
+    made: Made
+    job: KnownJob
+    begun: bool
+    nodes: bool
+
+
+def add_of_job(
+    tx: Tx, name: str, job: str, trigger: Trigger, args: Mapping[str, Any], details: Details, doer: Doer
+) -> Added:
+    """A schedule of a job that is known already. Conflict if the name is taken, NotFound without the job, BadArguments."""
+    spec = spec_for(name, 0, trigger, "{}", details)
+    ground = read_ground(tx, name, job, zones_asked(spec, doer))
+    _refuse_taken(name, ground)
+    known = ground.job
+    if known is None or known.ended_at is not None:
+        known = job_by_id(tx, job_called(tx, job))
+    text = arguments.check(args, listing.parameters_of(known.lane, known.parameters), job)
+    return _add(tx, replace(spec, job=known.id, args=text), known, ground, doer)
+
+
 def add_command(
     tx: Tx, name: str, trigger: Trigger, command: Command | HttpRequest, details: Details, doer: Doer
-) -> int:
-    """A schedule of a command or a request, and its job of the same name; returns the schedule's id. Conflict if the name is taken."""
-    refuse_taken(tx, name)
-    _refuse_foreign_job(tx, name)
+) -> Added:
+    """A schedule of a command or a request, and its job of the same name. Conflict if the name is taken."""
     args = arguments.check(details.args, None, name)
-    job = put_job(
-        tx,
-        JobSpec(
-            name=name,
-            lane=command.lane,
-            command=command.to_text(),
-            options=details.options,
-            tags=details.tags,
-            about=details.about,
-        ),
-        doer,
+    spec = spec_for(name, 0, trigger, args, details)
+    ground = read_ground(tx, name, name, zones_asked(spec, doer))
+    _refuse_taken(name, ground)
+    _refuse_foreign_job(tx, name, ground.job)
+    wish = JobSpec(
+        name=name,
+        lane=command.lane,
+        command=command.to_text(),
+        options=details.options,
+        tags=details.tags,
+        about=details.about,
     )
-    return put_new(tx, spec_for(name, job.id, trigger, args, details), doer)
+    put = put_job(tx, wish, doer, ground)
+    options = canonical(to_json(wish.options))
+    known = KnownJob(put.id, name, wish.lane, None, None, "", 0, None, options, wish.command)
+    return _add(tx, replace(spec, job=put.id), known, ground, doer)
+
+
+def _add(tx: Tx, spec: ScheduleSpec, job: KnownJob, ground: Ground, doer: Doer) -> Added:
+    """Write a new schedule, and the run by hand that `run_at_start` asks for."""
+    made = create(tx, spec, doer, ground)
+    begun = spec.enabled and isinstance(spec.trigger, Interval) and spec.trigger.run_at_start
+    if begun:
+        ring_at_start(tx, made.id, doer)
+    return Added(spec, made, job, begun, ground.nodes)
+
+
+def job_called(tx: Tx, name: str) -> int:
+    """The id of the job of that name, or of the one that has it as an alias. NotFound."""
+    found = find_job(tx, name)
+    if found is None:
+        raise NotFound(
+            f"There is no job named {name!r}: a function is declared by its application (start it once), a command is "
+            "written behind --."
+        )
+    return found
 
 
 def refuse_unfilled(request: HttpRequest, trigger: Trigger, args: Mapping[str, Any]) -> None:
@@ -96,11 +145,9 @@ def refuse_unfilled(request: HttpRequest, trigger: Trigger, args: Mapping[str, A
         )
 
 
-def end(tx: Tx, schedule: int, doer: Doer) -> None:
+def end(tx: Tx, row: listing.ScheduleRow, doer: Doer) -> None:
     """End a schedule, with the alert rules about it and, where it is of that name, the job of its command."""
-    row = listing.schedule_by_id(tx, schedule)
-    end_schedule(tx, Catalog(), schedule, doer)
-    forget(tx, row.name)
+    end_schedule(tx, Catalog(), row.id, doer)
     if row.lane in BY_THEMSELVES and row.job_name == row.name and listing.uses_of_job(tx, row.job)[0] == 0:
         listing.end_job(tx, row.job, doer.now)
 
@@ -117,14 +164,6 @@ def spec_for(name: str, job: int, trigger: Trigger, args: str, details: Details)
         about=details.about,
         enabled=details.enabled,
     )
-
-
-def put_new(tx: Tx, spec: ScheduleSpec, doer: Doer) -> int:
-    """Write a new schedule, and the run by hand that `run_at_start` asks for; returns its id."""
-    put = put_schedule(tx, Catalog(), spec, doer)
-    if spec.enabled and isinstance(spec.trigger, Interval) and spec.trigger.run_at_start:
-        ring_at_start(tx, put.id, doer)
-    return put.id
 
 
 def ring_at_start(tx: Tx, schedule: int, doer: Doer) -> int:
@@ -163,27 +202,24 @@ def refuse_past(trigger: Trigger, now: int) -> None:
         )
 
 
-def refuse_taken(tx: Tx, name: str) -> None:
-    """Conflict where there is a schedule of that name."""
-    if listing.schedule_by_name(tx, name) is not None:
+def _refuse_taken(name: str, ground: Ground) -> None:
+    if ground.taken:
         raise Conflict(
             f"There is a schedule named {name!r} already: choose another name, or remove it first with "
             f"`watchbell schedule rm {quoted(name)}`."
         )
 
 
-def _refuse_foreign_job(tx: Tx, name: str) -> None:
+def _refuse_foreign_job(tx: Tx, name: str, job: KnownJob | None) -> None:
     """A command's job has the name of its schedule; it never takes the place of somebody else's job."""
-    row = listing.job_named(tx, name)
-    if row is None:
+    if job is None:
         return
-    job, lane, app, ended = row
-    kept, live = listing.uses_of_job(tx, job)
+    kept, live = listing.uses_of_job(tx, job.id)
     if (
-        lane not in BY_THEMSELVES
-        or app is not None
+        job.lane not in BY_THEMSELVES
+        or job.app is not None
         or kept
-        or (ended is None and not _was_scheduled(tx, job))
+        or (job.ended_at is None and not _was_scheduled(tx, job.id))
     ):
         raise Conflict(
             f"There is a job named {name!r} already: choose another name for the schedule, or schedule that job with "

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.http_request import HttpRequest, refuse_forbidden
 from ..core.http_request import checked as check_request
-from ..core.policies import Policies, policies_from_json
+from ..core.policies import Policies
 from ..core.states import State
 from ..core.triggers import Trigger
-from ..errors import BadInput, NotFound, WatchbellError
+from ..errors import BadInput, WatchbellError
 from ..store import listing
 from ..store.base import Store
 from ..store.schedules.catalog import Catalog
 from ..store.schedules.pending import edit_of
 from ..store.schedules.put import (
     Doer,
+    Putting,
     ScheduleSpec,
+    Stands,
     drop_waiting,
-    find_job,
     go_on,
-    put_schedule,
     spec_of,
     stand_still,
+    stands,
 )
 from ..store.tx import Tx
 from . import arguments
 from .commands import Command, checked
+from .engines import look
 from .later_edits import edit_later, replaced, take_back
 from .schedule_views import (
     Changed,
@@ -37,21 +38,23 @@ from .schedule_views import (
     ScheduleView,
     list_schedules,
     returns,
+    sentence_of,
     show,
     unknown_schedule,
+    view_of_new,
 )
 from .schedule_writes import (
+    Added,
     Details,
     add_command,
+    add_of_job,
     check_name,
     end,
-    put_new,
+    job_called,
     refuse_condition,
     refuse_past,
-    refuse_taken,
     refuse_unfilled,
     ring_at_start,
-    spec_for,
 )
 
 __all__ = [
@@ -110,15 +113,7 @@ def add_schedule(
     refuse_past(trigger, now)
     doer = Doer(actor, now, details.zone)
 
-    def work(tx: Tx) -> None:
-        refuse_taken(tx, name)
-        found = _job(tx, job)
-        text = arguments.check(args or {}, listing.job_parameters(tx, found), job)
-        put_new(tx, spec_for(name, found, trigger, text, details), doer)
-
-    store.write(work)
-    store.poke()
-    return show(store, name, now=now)
+    return _added(store, lambda tx: add_of_job(tx, name, job, trigger, args or {}, details, doer), now)
 
 
 def add_command_schedule(
@@ -142,12 +137,22 @@ def add_command_schedule(
     refuse_past(trigger, now)
     doer = Doer(actor, now, details.zone)
 
-    def work(tx: Tx) -> None:
-        add_command(tx, name, trigger, command, details, doer)
+    return _added(store, lambda tx: add_command(tx, name, trigger, command, details, doer), now)
 
-    store.write(work)
-    store.poke()
-    return show(store, name, now=now)
+
+def _added(store: Store, add: Callable[[Tx], Added], now: int) -> ScheduleView:
+    """Add a schedule, and show it. What was just written need not be read again, unless it is more than a schedule that
+    waits for its first instant."""
+
+    def work(tx: Tx) -> tuple[Added, bool]:
+        added = add(tx)
+        tx.poke()
+        return added, added.nodes and look(tx, now).running
+
+    added, running = store.write(work)
+    if added.begun or added.made.standing != "on":
+        return show(store, added.spec.name, now=now)
+    return view_of_new(added.spec, added.made, added.job, running=running, now=now)
 
 
 def edit(store: Store, name: str, change: Change, *, now: int, actor: str) -> Changed:
@@ -160,26 +165,28 @@ def edit(store: Store, name: str, change: Change, *, now: int, actor: str) -> Ch
         return edit_later(store, name, change.apply_from, lambda tx: wish_of(tx, name, change), doer)
 
     def work(tx: Tx) -> tuple[str, int, str]:
-        schedule, wish = wish_of(tx, name, change)[::2]
-        waits = edit_of(tx, schedule)
-        put = put_schedule(tx, Catalog(), wish, doer)
+        found, _, wish = wish_of(tx, name, change)
+        schedule, waits = found.id, edit_of(tx, found.id)
+        put = Putting(tx, Catalog(), doer).put(wish, found)
         dropped = drop_waiting(tx, schedule, now, State.CANCELLED, "by_request") if change.drop_waiting else 0
         gone = waits is not None and waits.at > now and edit_of(tx, schedule) is None
+        tx.poke()
         return put.change, dropped, "" if waits is None or not gone else replaced(waits.at)
 
     what, dropped, gone = store.write(work)
-    store.poke()
     sentence = f"{name} is as you asked already; nothing was written."
     if what == "changed":
         sentence = f"{name} is changed from now on; what was due before runs as it was.{gone}"
     return Changed(name, what == "changed", sentence + _dropped(dropped), dropped)
 
 
-def wish_of(tx: Tx, name: str, change: Change) -> tuple[int, ScheduleSpec, ScheduleSpec]:
-    """The schedule, as it stands, and as it is wished."""
-    schedule = _id(tx, name)
-    before = _as_it_stands(tx, schedule, change)
-    job = before.job if change.job is None else _job(tx, change.job)
+def wish_of(tx: Tx, name: str, change: Change) -> tuple[Stands, ScheduleSpec, ScheduleSpec]:
+    """The schedule, in its form as a wish, and as it is wished. NotFound."""
+    found = stands(tx, name)
+    if found is None:
+        raise unknown_schedule(tx, name)
+    before = _as_it_stands(found, change)
+    job = before.job if change.job is None else job_called(tx, change.job)
     args = before.args
     if change.args is not None:
         args = arguments.check(change.args, listing.job_parameters(tx, job), change.job or name)
@@ -196,7 +203,7 @@ def wish_of(tx: Tx, name: str, change: Change) -> tuple[int, ScheduleSpec, Sched
     )
     if wish.policies.condition != before.policies.condition:
         refuse_condition(tx, job, wish.policies.condition)
-    return schedule, before, wish
+    return found, before, wish
 
 
 def pause(
@@ -206,13 +213,13 @@ def pause(
     changes nothing and says so."""
 
     def work(tx: Tx) -> tuple[bool, int]:
-        schedule = _id(tx, name)
+        schedule = _row(tx, name).id
         done = stand_still(tx, Catalog(), schedule, "paused", Doer(actor, now), note)
         dropped = drop_waiting(tx, schedule, now, State.SKIPPED, "paused") if drop_waiting_ones else 0
+        tx.poke()
         return done, dropped
 
     done, dropped = store.write(work)
-    store.poke()
     if not done:
         return Changed(
             name, False, f"{name} is paused already; nothing was changed.{_dropped(dropped)}", dropped
@@ -225,23 +232,20 @@ def resume(store: Store, name: str, *, now: int, actor: str, catchup: bool = Fal
     """Let a paused schedule come due again. What fell into the pause is kept as one span `skipped: paused`; with `catchup`
     it follows the schedule's catch-up policy instead, as after an outage, back to the last edit within the pause."""
 
-    def work(tx: Tx) -> tuple[bool, str]:
-        schedule = _id(tx, name)
-        done = go_on(tx, Catalog(), schedule, "paused", Doer(actor, now), catchup=catchup)
-        row = listing.schedule_by_name(tx, name)
-        assert row is not None
-        return done, row.standing
+    def work(tx: Tx) -> tuple[int, bool, str]:
+        row = _row(tx, name)
+        done = go_on(tx, Catalog(), row.id, "paused", Doer(actor, now), catchup=catchup)
+        tx.poke()
+        return row.id, done, row.standing
 
-    done, standing = store.write(work)
-    store.poke()
+    schedule, done, standing = store.write(work)
     if not done:
         why = {
             "disabled": "it is disabled where it is declared",
             "set_aside": "it is set aside, because its rule cannot be followed; an edit mends it",
         }.get(standing, "it is not paused")
         return Changed(name, False, f"{name} was not resumed: {why}. Nothing was changed.")
-    view = show(store, name, now=now)
-    return Changed(name, True, f"{name} is resumed: {view.sentence}")
+    return Changed(name, True, f"{name} is resumed: {sentence_of(store, schedule, now=now)}")
 
 
 def remove(store: Store, name: str, *, now: int, actor: str, drop_waiting_ones: bool = False) -> Changed:
@@ -249,57 +253,32 @@ def remove(store: Store, name: str, *, now: int, actor: str, drop_waiting_ones: 
     command's own job ends with it."""
 
     def work(tx: Tx) -> tuple[int, str | None]:
-        schedule = _id(tx, name)
-        row = listing.schedule_by_id(tx, schedule)
-        end(tx, schedule, Doer(actor, now))
-        dropped = drop_waiting(tx, schedule, now, State.CANCELLED, "by_request") if drop_waiting_ones else 0
+        row = _row(tx, name)
+        end(tx, row, Doer(actor, now))
+        dropped = drop_waiting(tx, row.id, now, State.CANCELLED, "by_request") if drop_waiting_ones else 0
+        tx.poke()
         return dropped, row.source
 
     dropped, source = store.write(work)
-    store.poke()
     sentence = f"{name} is removed; what it did stays in the ledger.{returns(source)}{_dropped(dropped)}"
     return Changed(name, True, sentence, dropped)
 
 
-def _as_it_stands(tx: Tx, schedule: int, change: Change) -> ScheduleSpec:
+def _as_it_stands(found: Stands, change: Change) -> ScheduleSpec:
     """What an edit starts from. A stored rule that cannot be read any more is mended by the edit that brings another."""
     try:
-        return spec_of(tx, schedule)
+        return spec_of(found)
     except WatchbellError:
         if change.trigger is None:
             raise
-    row = listing.schedule_by_id(tx, schedule)
-    return ScheduleSpec(
-        name=row.name,
-        job=row.job,
-        trigger=change.trigger,
-        policies=policies_from_json(json.loads(row.policies)),
-        args=row.args,
-        tags=tuple(json.loads(row.tags)),
-        about=row.about,
-        enabled=row.standing != "disabled",
-        app=row.app,
-        revision=row.revision,
-        source=row.source,
-        source_key=row.source_key,
-    )
+    return spec_of(found, change.trigger)
 
 
-def _id(tx: Tx, name: str) -> int:
+def _row(tx: Tx, name: str) -> listing.ScheduleRow:
     row = listing.schedule_by_name(tx, name)
     if row is None:
         raise unknown_schedule(tx, name)
-    return row.id
-
-
-def _job(tx: Tx, name: str) -> int:
-    found = find_job(tx, name)
-    if found is None:
-        raise NotFound(
-            f"There is no job named {name!r}: a function is declared by its application (start it once), a command is "
-            "written behind --."
-        )
-    return found
+    return row
 
 
 def _dropped(count: int) -> str:

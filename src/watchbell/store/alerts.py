@@ -109,7 +109,7 @@ def _raised_by(tx: Tx, rule: Rule, happening: Happening) -> bool:
 
 def forget(tx: Tx, subject: str) -> None:
     """The subject has been deleted: one that later bears its name starts afresh, and its first failure is told."""
-    tx.run("DELETE FROM alert_state WHERE subject = ?", (subject,))
+    tx.later("DELETE FROM alert_state WHERE subject = ?", (subject,))
 
 
 def _standings(tx: Tx, keys: Iterable[_Key]) -> dict[_Key, Standing]:

@@ -188,6 +188,11 @@ def open_pauses(tx: Tx, schedule: int) -> list[Row]:
 def job_parameters(tx: Tx, job: int) -> str | None:
     """The JSON schema of a job's arguments; None for a command, which takes any."""
     lane, found = tx.row("SELECT lane, parameters FROM job WHERE id = ?", (job,)) or ("command", None)
+    return parameters_of(lane, found)
+
+
+def parameters_of(lane: str, found: str | None) -> str | None:
+    """The same, from what the job's row says."""
     if found is None and lane not in BY_THEMSELVES:  # a function without parameters has no schema
         return '{"properties": {}, "additionalProperties": false}'
     return None if found is None else str(found)
@@ -333,4 +338,4 @@ def uses_of_job(tx: Tx, job: int) -> tuple[int, int | None]:
 
 def end_job(tx: Tx, job: int, now: int) -> None:
     """A job that nobody can ask for any more; its ledger stays."""
-    tx.run("UPDATE job SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, job))
+    tx.later("UPDATE job SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, job))

@@ -7,4 +7,4 @@ from .tx import Tx
 
 def raise_catalog(tx: Tx) -> None:
     """Tell every process that jobs, limits or rules have changed."""
-    tx.run("UPDATE meta SET value = CAST(value AS BIGINT) + 1 WHERE key = 'catalog'")
+    tx.later("UPDATE meta SET value = CAST(value AS BIGINT) + 1 WHERE key = 'catalog'")

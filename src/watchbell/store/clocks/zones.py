@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -77,14 +77,16 @@ def keep(tx: Tx, rules: ZoneRules) -> None:
     )
 
 
-def other_rules(tx: Tx, zones: Iterable[str]) -> dict[str, ZoneRules]:
-    """The rules of those zones that are others in this database than on this machine; mostly none."""
-    found = {}
-    for zone in zones:
-        rules = rules_for(tx, zone)
-        if _differs(rules):
-            found[zone] = rules
-    return found
+def rules_of(tx: Tx, zones: Iterable[str], digests: Mapping[str, str] = {}) -> dict[str, ZoneRules]:
+    """The rules of those zones in this database; `digests` are those that have been read from it already. BadZone."""
+    return {
+        zone: stored(tx, zone, digests[zone]) if zone in digests else rules_for(tx, zone) for zone in zones
+    }
+
+
+def others(rules: Mapping[str, ZoneRules]) -> dict[str, ZoneRules]:
+    """Those of the rules that are others in this database than on this machine; mostly none."""
+    return {zone: one for zone, one in rules.items() if _differs(one)}
 
 
 def planned_with(tx: Tx, trigger: Trigger, policies: Policies, pairs: str) -> tuple[Trigger, Policies]:

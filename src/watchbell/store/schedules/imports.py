@@ -10,7 +10,7 @@ __all__ = ["add_batch", "add_item", "batches", "imported", "mark_undone", "newes
 def add_batch(tx: Tx, kind: str, origin: str, at: int, actor: str) -> int:
     """A new batch; returns its number."""
     batch = tx.next_id("import_batch")
-    tx.run(
+    tx.later(
         "INSERT INTO import_batch (id, kind, origin, at, actor) VALUES (?, ?, ?, ?, ?)",
         (batch, kind, origin, at, actor),
     )
@@ -19,7 +19,7 @@ def add_batch(tx: Tx, kind: str, origin: str, at: int, actor: str) -> int:
 
 def add_item(tx: Tx, batch: int, schedule: int, key: str) -> None:
     """A schedule that came with a batch."""
-    tx.run("INSERT INTO import_item (batch, schedule, key) VALUES (?, ?, ?)", (batch, schedule, key))
+    tx.later("INSERT INTO import_item (batch, schedule, key) VALUES (?, ?, ?)", (batch, schedule, key))
 
 
 def imported(tx: Tx) -> dict[str, str]:
@@ -47,7 +47,7 @@ def newest(tx: Tx, kind: str) -> int | None:
 
 def mark_undone(tx: Tx, batch: int, at: int) -> None:
     """The batch was undone."""
-    tx.run("UPDATE import_batch SET undone_at = ? WHERE id = ? AND undone_at IS NULL", (at, batch))
+    tx.later("UPDATE import_batch SET undone_at = ? WHERE id = ? AND undone_at IS NULL", (at, batch))
 
 
 def batches(tx: Tx, batch: int | None = None) -> list[Row]:

@@ -22,21 +22,26 @@ class Doer:
 
 def open_pause(tx: Tx, schedule: int, kind: str, at: int, doer: Doer, note: str) -> None:
     """From this instant on it stands still."""
-    tx.run(
+    tx.later(
         "INSERT INTO pause (schedule, kind, from_at, actor, note) VALUES (?, ?, ?, ?, ?)",
         (schedule, kind, at, doer.actor, note),
     )
 
 
+_STAND = (
+    "UPDATE schedule SET standing = coalesce((SELECT kind FROM pause WHERE schedule = ? AND until_at IS NULL ORDER BY "
+    "CASE kind WHEN 'set_aside' THEN 1 WHEN 'disabled' THEN 2 ELSE 3 END LIMIT 1), 'on') WHERE id = ?"
+)
+
+
 def stand(tx: Tx, schedule: int) -> str:
-    """Set the schedule's standing to what its open pauses say."""
-    kinds = {
-        row[0]
-        for row in tx.rows("SELECT kind FROM pause WHERE schedule = ? AND until_at IS NULL", (schedule,))
-    }
-    standing = next((kind for kind in ("set_aside", "disabled", "paused") if kind in kinds), "on")
-    tx.run("UPDATE schedule SET standing = ? WHERE id = ?", (standing, schedule))
-    return standing
+    """Set the schedule's standing to what its open pauses say, and return it."""
+    return str(tx.rows(f"{_STAND} RETURNING standing", (schedule, schedule))[0][0])
+
+
+def stand_later(tx: Tx, schedule: int) -> None:
+    """The same where nobody asks what it is."""
+    tx.later(_STAND, (schedule, schedule))
 
 
 def account_for_pause(tx: Tx, schedule: int, after: int, upto: int, kind: str, now: int) -> None:
@@ -50,7 +55,7 @@ def account_for_pause(tx: Tx, schedule: int, after: int, upto: int, kind: str, n
     if isinstance(trigger, Interval) and trigger.after_completion:
         return
     if count := trigger.count(after, upto):
-        tx.run(
+        tx.later(
             "INSERT INTO span (schedule, version, from_at, to_at, count, ending, reason, planned_at) "
             "VALUES (?, ?, ?, ?, ?, 'skipped', ?, ?)",
             (schedule, version, after, upto, count, kind, now),

@@ -14,7 +14,7 @@ from typing import Any
 from ...core.definition import canonical
 from ...core.instants import to_text
 from ...core.policies import to_json
-from ..journal import record
+from ..journal import record_of
 from ..tx import Tx
 from .catalog import Catalog, policies_of
 from .pauses import Doer, account_for_pause
@@ -62,12 +62,12 @@ def put_edit(tx: Tx, schedule: int, at: int, content: Content, doer: Doer) -> Pe
         "policies": to_json(content.policies),
         "args": content.args,
     }
-    tx.run(
+    tx.later(
         "INSERT INTO pending_change (schedule, kind, at, content, actor, asked_at) VALUES (?, 'edit', ?, ?, ?, ?)",
         (schedule, at, json.dumps(data), doer.actor, doer.now),
     )
-    record(tx, doer.now, doer.actor, "schedule.edit_planned", _name(tx, schedule),
-           f"from {to_text(at)}: {content.trigger.to_text()}")  # fmt: skip
+    said = f"from {to_text(at)}: {content.trigger.to_text()}"
+    record_of(tx, doer.now, doer.actor, "schedule.edit_planned", schedule, said)
     return before
 
 
@@ -84,18 +84,18 @@ def drop_edit(tx: Tx, schedule: int) -> PendingEdit | None:
     """Take the pending edit back; returns it."""
     found = edit_of(tx, schedule)
     if found is not None:
-        tx.run("DELETE FROM pending_change WHERE schedule = ? AND kind = 'edit'", (schedule,))
+        tx.later("DELETE FROM pending_change WHERE schedule = ? AND kind = 'edit'", (schedule,))
     return found
 
 
 def forget(tx: Tx, schedule: int) -> None:
     """The schedule has ended: nothing waits for it any more."""
-    tx.run("DELETE FROM pending_change WHERE schedule = ?", (schedule,))
+    tx.later("DELETE FROM pending_change WHERE schedule = ?", (schedule,))
 
 
 def owe_pause(tx: Tx, schedule: int, now: int, note: str) -> None:
     """Write down that this schedule is to be paused before anything more of it is planned."""
-    tx.run(
+    tx.later(
         "INSERT INTO pending_change (schedule, kind, at, content, actor, asked_at) VALUES (?, 'pause', ?, ?, 'watchbell', "
         "?) ON CONFLICT DO NOTHING",
         (schedule, now, note, now),
@@ -153,7 +153,7 @@ def apply_due(tx: Tx, catalog: Catalog, schedule: int, now: int) -> bool:
         "SELECT s.standing, c.planned_until FROM schedule s JOIN cursor c ON c.schedule = s.id WHERE s.id = ?",
         (schedule,),
     )
-    tx.run("DELETE FROM pending_change WHERE schedule = ? AND kind = 'edit'", (schedule,))
+    tx.later("DELETE FROM pending_change WHERE schedule = ? AND kind = 'edit'", (schedule,))
     if row is None:
         return False
     standing, until = row
@@ -163,14 +163,8 @@ def apply_due(tx: Tx, catalog: Catalog, schedule: int, now: int) -> bool:
     if standing in ("paused", "disabled"):
         account_for_pause(tx, schedule, int(until), at, standing, now)
     version = put_in_force(tx, schedule, pending.content, at, doer)
-    record(
-        tx,
-        now,
-        pending.actor,
-        "schedule.edited",
-        _name(tx, schedule),
-        f"version {version}, as planned, from {to_text(at)}: {pending.content.trigger.to_text()}",
-    )
+    said = f"version {version}, as planned, from {to_text(at)}: {pending.content.trigger.to_text()}"
+    record_of(tx, now, pending.actor, "schedule.edited", schedule, said)
     return True
 
 
@@ -182,7 +176,3 @@ def _content(text: str) -> Content:
         policies_of(json.dumps(data["policies"])),
         data["args"],
     )
-
-
-def _name(tx: Tx, schedule: int) -> str:
-    return str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,)))

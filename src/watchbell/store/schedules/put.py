@@ -8,13 +8,13 @@ only when the content's hash has changed, so declaring the same again writes not
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
 
-from ...core.blackout import refuse_endless
 from ...core.definition import canonical, content_hash
 from ...core.instants import to_text
-from ...core.policies import JobOptions, Policies, policies_from_json, to_json
+from ...core.policies import Policies, policies_from_json, to_json
 from ...core.states import LIVE, sql_list
 from ...core.triggers import Manual, Trigger
 from ...core.triggers.rebinding import filled_like
@@ -22,13 +22,16 @@ from ...errors import NotFound
 from .. import gates, rates
 from ..journal import record
 from ..revision import raise_catalog
-from ..tx import Tx
+from ..tx import Row, Tx
 from . import pending
 from .catalog import JOB_COLUMNS, Catalog, job_from_row
-from .pauses import Doer, open_pause, stand
+from .creation import create
+from .ground import Ground
+from .pauses import Doer, open_pause, stand_later
+from .specs import JobSpec, Put, ScheduleSpec, content_of, tags_text
 from .standing import bring_up_to, drop_waiting, go_on, remove, stand_still
 from .trigger_texts import trigger_of
-from .versions import Content, first_due, put_in_force, under, write_version, zone_for
+from .versions import Content, asked_text, mark_of, put_in_force
 
 __all__ = [
     "Doer",
@@ -47,52 +50,17 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """A job as somebody wants it. `command` is JSON text."""
-
-    name: str
-    lane: str
-    target: str | None = None
-    command: str | None = None
-    options: JobOptions = field(default_factory=JobOptions)
-    parameters: str | None = None
-    aliases: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    about: str = ""
-    app: str | None = None
-    revision: int = 0
+_STANDS = (
+    "s.id, s.name, s.revision, v.trigger, v.hash, s.tags, s.about, s.undeclared_at, s.app, s.source, s.source_key, "
+    "s.set_aside, EXISTS (SELECT 1 FROM pause p WHERE p.schedule = s.id AND p.kind = 'disabled' AND p.until_at IS NULL), "
+    "v.job, v.policies, v.args"
+)
+_VERSION = "JOIN schedule_version v ON v.schedule = s.id AND v.version = s.version"
+_THERE = "s.workspace = 1 AND s.ended_at IS NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleSpec:
-    """A schedule as somebody wants it. `args` is JSON text; `trouble` says why it cannot be scheduled (set aside)."""
-
-    name: str
-    job: int
-    trigger: Trigger
-    policies: Policies = field(default_factory=Policies)
-    args: str = "{}"
-    tags: tuple[str, ...] = ()
-    about: str = ""
-    enabled: bool = True
-    app: str | None = None
-    revision: int = 0
-    source: str | None = None
-    source_key: str | None = None
-    trouble: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """What became of a wish: added, changed, unchanged, or older (a newer revision has declared it already)."""
-
-    id: int
-    change: str
-
-
-def put_job(tx: Tx, spec: JobSpec, doer: Doer) -> Put:
-    """Write a job by its name; the same content writes nothing."""
+def put_job(tx: Tx, spec: JobSpec, doer: Doer, ground: Ground | None = None) -> Put:
+    """Write a job by its name; the same content writes nothing. `ground`: what was read of it already."""
     mark = content_hash(
         spec.lane,
         spec.target,
@@ -103,9 +71,7 @@ def put_job(tx: Tx, spec: JobSpec, doer: Doer) -> Put:
         spec.tags,
         spec.about,
     )
-    found = tx.row(
-        "SELECT id, hash, revision, ended_at, lane FROM job WHERE workspace = 1 AND name = ?", (spec.name,)
-    )
+    found = _job_there(tx, spec.name, ground)
     if found is not None and found[1] == mark and found[3] is None:
         return Put(found[0], "unchanged")
     if found is not None and found[2] > spec.revision and spec.app is not None:
@@ -125,35 +91,45 @@ def put_job(tx: Tx, spec: JobSpec, doer: Doer) -> Put:
         doer.now,
     )
     if found is None:
-        job = tx.next_id("job")
-        tx.run(
+        job = tx.next_id("job") if ground is None else ground.new_job
+        tx.later(
             "INSERT INTO job (lane, target, command, options, parameters, aliases, tags, about, app, revision, hash, "
             "changed_at, id, workspace, name, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
             (*values, job, spec.name, doer.now),
         )
     else:
         job = found[0]
-        tx.run(
+        tx.later(
             "UPDATE job SET lane = ?, target = ?, command = ?, options = ?, parameters = ?, aliases = ?, tags = ?, "
             "about = ?, app = ?, revision = ?, hash = ?, changed_at = ?, ended_at = NULL WHERE id = ?",
             (*values, job),
         )
         _carry_over(tx, job, spec.lane, before=found[4])
-    _declare(tx, spec, job)
+    _declare(tx, spec, job, new=found is None)
     return Put(job, "added" if found is None else "changed")
+
+
+def _job_there(tx: Tx, name: str, ground: Ground | None) -> Row | None:
+    """(id, hash, revision, ended_at, lane) of the job of that name, ended or not."""
+    if ground is None:
+        sql = "SELECT id, hash, revision, ended_at, lane FROM job WHERE workspace = 1 AND name = ?"
+        return tx.row(sql, (name,))
+    known = ground.job
+    return None if known is None else (known.id, known.hash, known.revision, known.ended_at, known.lane)
 
 
 def _carry_over(tx: Tx, job: int, lane: str, before: str) -> None:
     """A job's function has become one of another kind: the next attempts of what is live are carried out as that."""
     if lane != before:
-        tx.run(f"UPDATE occurrence SET lane = ? WHERE job = ? AND state IN ({sql_list(LIVE)})", (lane, job))
+        tx.later(f"UPDATE occurrence SET lane = ? WHERE job = ? AND state IN ({sql_list(LIVE)})", (lane, job))
 
 
-def _declare(tx: Tx, spec: JobSpec, job: int) -> None:
+def _declare(tx: Tx, spec: JobSpec, job: int, new: bool) -> None:
     """Set the limits and rates of a job; what is held by one of its rates is judged anew."""
     gates.declare(tx, spec.options.gates(spec.name))
     rates.declare(tx, spec.options.all_rates(spec.name))
-    rates.look_again(tx, job)
+    if not new:
+        rates.look_again(tx, job)
     raise_catalog(tx)
 
 
@@ -175,36 +151,122 @@ def find_schedule(tx: Tx, name: str) -> int:
     return int(found)
 
 
+class Stands(NamedTuple):
+    """A schedule as it stands, as far as a wish is compared with it. `trigger`, `policies`, `args` and `tags` are JSON text."""
+
+    id: int
+    name: str
+    revision: int
+    trigger: str
+    mark: str
+    tags: str
+    about: str
+    undeclared_at: int | None
+    app: str | None
+    source: str | None
+    source_key: str | None
+    set_aside: str | None
+    disabled: int | bool
+    job: int
+    policies: str
+    args: str
+
+
+def stands(tx: Tx, name: str) -> Stands | None:
+    """How the schedule of that name stands, unless it has ended or never was."""
+    row = tx.row(f"SELECT {_STANDS} FROM schedule s {_VERSION} WHERE {_THERE} AND s.name = ?", (name,))
+    return None if row is None else Stands._make(row)
+
+
+def all_named(tx: Tx, names: Iterable[str]) -> dict[str, Stands]:
+    """How the schedules of these names stand, with one question for all of them."""
+    wanted = list(names)
+    if not wanted:
+        return {}
+    rows = tx.rows(
+        # CROSS JOIN is an order for SQLite: it looks each name up, and not each schedule among the names.
+        f"SELECT {_STANDS} FROM (SELECT ? AS names) p CROSS JOIN json_each(p.names) t CROSS JOIN schedule s {_VERSION} "
+        f"WHERE s.name = t.value AND {_THERE}",
+        (json.dumps(wanted),),
+    )
+    return {row[1]: Stands._make(row) for row in rows}
+
+
+def all_of_source(tx: Tx, source: str) -> dict[str, Stands]:
+    """How the schedules of a source stand, by their keys."""
+    rows = tx.rows(
+        f"SELECT {_STANDS} FROM schedule s {_VERSION} WHERE s.source = ? AND s.ended_at IS NULL", (source,)
+    )
+    return {row[10]: Stands._make(row) for row in rows}
+
+
 def put_schedule(tx: Tx, catalog: Catalog, spec: ScheduleSpec, doer: Doer) -> Put:
     """Create a schedule, or change the one of that name; the same content writes nothing."""
-    row = tx.row(
-        "SELECT s.id, s.version, s.revision, v.trigger, v.hash, s.tags, s.about, s.undeclared_at, s.app, s.source, "
-        "s.source_key, s.set_aside FROM schedule s JOIN schedule_version v ON v.schedule = s.id AND "
-        "v.version = s.version WHERE s.workspace = 1 AND s.name = ? AND s.ended_at IS NULL",
-        (spec.name,),
-    )
-    if row is None:
-        return Put(_create(tx, spec, doer), "added")
-    schedule = int(row[0])
-    if row[2] > spec.revision and spec.app is not None and row[8] == spec.app:
-        return Put(schedule, "older")
-    content = _rebound(spec, row[3], doer)
-    changed = content.mark != row[4] or (spec.trouble or None) != row[11]
-    if changed:
-        _new_version(tx, catalog, schedule, spec, content, doer)
-    switched = _switch(tx, catalog, schedule, spec.enabled, doer)
-    labels = (json.dumps(spec.tags), spec.about, None, spec.app, spec.source, spec.source_key)
-    if labels != (row[5], row[6], row[7], row[8], row[9], row[10]):
-        tx.run(
-            "UPDATE schedule SET tags = ?, about = ?, undeclared_at = ?, app = ?, source = ?, source_key = ? "
-            "WHERE id = ?",
-            (*labels, schedule),
-        )
-        raise_catalog(tx)
-        changed = True
-    if changed and spec.revision:
-        tx.run("UPDATE schedule SET revision = ? WHERE id = ?", (spec.revision, schedule))
-    return Put(schedule, "changed" if changed or switched else "unchanged")
+    found = stands(tx, spec.name)
+    if found is None:
+        return Put(create(tx, spec, doer).id, "added")
+    return Putting(tx, catalog, doer).put(spec, found)
+
+
+class Putting:
+    """Compares wishes with the schedules that there are, in one transaction, and changes what is to be another. What many
+    of them say alike is looked at once."""
+
+    def __init__(self, tx: Tx, catalog: Catalog, doer: Doer) -> None:
+        self._tx = tx
+        self._catalog = catalog
+        self._doer = doer
+        self._known: dict[tuple[Trigger, int, str, bool], tuple[Policies, Content, str, str]] = {}
+        self._raised = False
+
+    def put(self, spec: ScheduleSpec, found: Stands) -> Put:
+        """Make the schedule what the wish says; the same content writes nothing."""
+        tx, schedule = self._tx, found.id
+        if found.revision > spec.revision and spec.app is not None and found.app == spec.app:
+            return Put(schedule, "older")
+        _, content, asked, policies = self._said(spec, found.trigger)
+        mark = mark_of(asked, policies, spec.args, spec.job)
+        changed = mark != found.mark or (spec.trouble or None) != found.set_aside
+        if changed:
+            content = replace(content, job=spec.job, args=spec.args)
+            _new_version(tx, self._catalog, schedule, spec, content, self._doer)
+        switched = spec.enabled == bool(found.disabled) and self._switch(schedule, spec.enabled)
+        labels = (tags_text(spec.tags), spec.about, None, spec.app, spec.source, spec.source_key)
+        revision = spec.revision or found.revision
+        if labels != found[5:11]:
+            tx.later(
+                "UPDATE schedule SET tags = ?, about = ?, undeclared_at = ?, app = ?, source = ?, source_key = ?, "
+                "revision = ? WHERE id = ?",
+                (*labels, revision, schedule),
+            )
+            self._raise_catalog()
+            changed = True
+        elif changed:
+            tx.later("UPDATE schedule SET revision = ? WHERE id = ?", (revision, schedule))
+        return Put(schedule, "changed" if changed or switched else "unchanged")
+
+    def _said(self, spec: ScheduleSpec, stored: str) -> tuple[Policies, Content, str, str]:
+        """A wish's content, less its job and arguments, and the texts of it; bound as what is stored. Its own policies are
+        kept beside, so that nothing else takes their place in memory."""
+        judged = spec.trouble is None and spec.source is None
+        key = (spec.trigger, id(spec.policies), stored, judged)
+        known = self._known.get(key)
+        if known is None:
+            content = _rebound(spec, stored, self._doer)
+            texts = asked_text(content.trigger), canonical(to_json(content.policies))
+            known = self._known[key] = (spec.policies, content, *texts)
+        return known
+
+    def _raise_catalog(self) -> None:
+        if not self._raised:
+            raise_catalog(self._tx)
+            self._raised = True
+
+    def _switch(self, schedule: int, enabled: bool) -> bool:
+        """Enable or disable, as a declaration says; an operator's pause stays."""
+        if enabled:
+            return go_on(self._tx, self._catalog, schedule, "disabled", self._doer)
+        return stand_still(self._tx, self._catalog, schedule, "disabled", self._doer)
 
 
 def _rebound(spec: ScheduleSpec, stored: str, doer: Doer) -> Content:
@@ -220,51 +282,6 @@ def _rebound(spec: ScheduleSpec, stored: str, doer: Doer) -> Content:
     return content_of(replace(spec, trigger=filled_like(spec.trigger, before)), doer, anchor)
 
 
-def content_of(spec: ScheduleSpec, doer: Doer, anchor: int) -> Content:
-    """What a version of this wish says, counted from `anchor`. BadPolicy if its blackouts leave it nothing."""
-    trigger = spec.trigger.bound(doer.zone, anchor)
-    policies = spec.policies
-    if policies.blackouts:
-        policies = policies.bound(zone_for(trigger, doer.zone))
-        if spec.trouble is None and spec.source is None:  # a source is not stopped by one of its rows
-            refuse_endless(trigger, policies.blackouts, doer.now)
-    return Content(spec.job, trigger, policies, spec.args)
-
-
-def _create(tx: Tx, spec: ScheduleSpec, doer: Doer) -> int:
-    content = under(tx, content_of(spec, doer, doer.now))
-    schedule = tx.next_id("schedule")
-    standing = "set_aside" if spec.trouble else "on" if spec.enabled else "disabled"
-    tx.run(
-        "INSERT INTO schedule (id, workspace, name, job, version, tags, about, app, revision, source, source_key, "
-        "standing, set_aside, created_at) VALUES (?, 1, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            schedule,
-            spec.name,
-            spec.job,
-            json.dumps(spec.tags),
-            spec.about,
-            spec.app,
-            spec.revision,
-            spec.source,
-            spec.source_key,
-            standing,
-            spec.trouble,
-            doer.now,
-        ),
-    )
-    write_version(tx, (schedule, 1, doer.now), content, doer)
-    due = first_due(content.trigger, doer.now, content.policies.blackouts) if standing == "on" else None
-    tx.run(
-        "INSERT INTO cursor (schedule, next_due, planned_until, version) VALUES (?, ?, ?, 1)",
-        (schedule, due, doer.now),
-    )
-    if standing != "on":
-        open_pause(tx, schedule, standing, doer.now, doer, spec.trouble or "")
-    record(tx, doer.now, doer.actor, "schedule.added", spec.name, content.trigger.to_text())
-    return schedule
-
-
 def _new_version(
     tx: Tx, catalog: Catalog, schedule: int, spec: ScheduleSpec, content: Content, doer: Doer
 ) -> None:
@@ -275,10 +292,10 @@ def _new_version(
         record(tx, doer.now, doer.actor, "schedule.edit_dropped", spec.name, to_text(dropped.at))
     version = put_in_force(tx, schedule, content, effective, doer)
     if spec.trouble:
-        tx.run("UPDATE schedule SET set_aside = ? WHERE id = ?", (spec.trouble, schedule))
+        tx.later("UPDATE schedule SET set_aside = ? WHERE id = ?", (spec.trouble, schedule))
         open_pause(tx, schedule, "set_aside", effective, doer, spec.trouble)
-        stand(tx, schedule)
-        tx.run("UPDATE cursor SET next_due = NULL WHERE schedule = ?", (schedule,))
+        stand_later(tx, schedule)
+        tx.later("UPDATE cursor SET next_due = NULL WHERE schedule = ?", (schedule,))
     record(
         tx,
         doer.now,
@@ -289,33 +306,19 @@ def _new_version(
     )
 
 
-def _switch(tx: Tx, catalog: Catalog, schedule: int, enabled: bool, doer: Doer) -> bool:
-    """Enable or disable, as a declaration says; an operator's pause stays."""
-    if enabled:
-        return go_on(tx, catalog, schedule, "disabled", doer)
-    return stand_still(tx, catalog, schedule, "disabled", doer)
-
-
-def spec_of(tx: Tx, schedule: int) -> ScheduleSpec:
-    """A schedule as it stands, in the form of a wish; what an edit starts from."""
-    row: Any = tx.row(
-        "SELECT s.name, v.job, v.trigger, v.policies, v.args, s.tags, s.about, s.app, s.revision, s.source, "
-        "s.source_key, EXISTS (SELECT 1 FROM pause p WHERE p.schedule = s.id AND p.kind = 'disabled' AND "
-        "p.until_at IS NULL) FROM schedule s JOIN schedule_version v ON v.schedule = s.id AND "
-        "v.version = s.version WHERE s.id = ?",
-        (schedule,),
-    )
+def spec_of(found: Stands, trigger: Trigger | None = None) -> ScheduleSpec:
+    """A schedule as it stands, in the form of a wish; what an edit starts from. `trigger`: in the place of its own."""
     return ScheduleSpec(
-        name=row[0],
-        job=row[1],
-        trigger=trigger_of(row[2]),
-        policies=policies_from_json(json.loads(row[3])),
-        args=row[4],
-        tags=tuple(json.loads(row[5])),
-        about=row[6],
-        enabled=not row[11],
-        app=row[7],
-        revision=row[8],
-        source=row[9],
-        source_key=row[10],
+        name=found.name,
+        job=found.job,
+        trigger=trigger_of(found.trigger) if trigger is None else trigger,
+        policies=policies_from_json(json.loads(found.policies)),
+        args=found.args,
+        tags=tuple(json.loads(found.tags)),
+        about=found.about,
+        enabled=not found.disabled,
+        app=found.app,
+        revision=found.revision,
+        source=found.source,
+        source_key=found.source_key,
     )

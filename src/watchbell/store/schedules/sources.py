@@ -12,8 +12,18 @@ from ..journal import record
 from ..revision import raise_catalog
 from ..tx import Tx
 from .catalog import Catalog
-from .creation import Creation, taken
-from .put import Doer, ScheduleSpec, put_schedule, remove, spec_of
+from .creation import Creation
+from .put import (
+    Doer,
+    Putting,
+    ScheduleSpec,
+    Stands,
+    all_named,
+    all_of_source,
+    remove,
+    spec_of,
+    stands,
+)
 
 
 @dataclass(slots=True)
@@ -45,11 +55,15 @@ def reconcile(
     What cannot be scheduled is kept as set aside, with its sentence, and can be run by hand; the others go on.
     """
     result = Reconciled()
-    before: dict[str, int] = dict(
-        tx.rows("SELECT source_key, id FROM schedule WHERE source = ? AND ended_at IS NULL", (source,))
-    )
+    before = all_of_source(tx, source)
+    putting = Putting(tx, catalog, doer)
     seen: set[str] = set()
-    names = taken(tx, [wish.name for _, wish, _ in declared if isinstance(wish, ScheduleSpec)])
+    held = set(
+        all_named(
+            tx,
+            [wish.name for key, wish, _ in declared if isinstance(wish, ScheduleSpec) and key not in before],
+        )
+    )
     new: dict[str, ScheduleSpec] = {}
     for key, wish, job in declared:
         if key in seen:
@@ -57,15 +71,19 @@ def reconcile(
             continue
         seen.add(key)
         known = before.pop(key, None)
-        if isinstance(wish, ScheduleSpec):
-            if known is None and wish.name not in names and wish.name not in new:
-                new[wish.name] = replace(wish, source=source, source_key=key)
-                continue
+        if isinstance(wish, ScheduleSpec) and (known is not None or wish.name in held or wish.name in new):
             wish = _taken_sentence(wish.name) if wish.name in new else _named(tx, wish, known, doer)
         if isinstance(wish, str):
             result.errors[key] = wish
-            wish = _troubled(tx, f"{source}:{key}", job, known, wish)
-        change = put_schedule(tx, catalog, replace(wish, source=source, source_key=key), doer).change
+            wish = _troubled(f"{source}:{key}", job, known, wish)
+            if known is None and (wish.name in new or stands(tx, wish.name) is not None):
+                continue  # its name is another's, which is not to be set aside for it
+        wish = _of(source, key, wish)
+        if known is None:
+            new[wish.name] = wish
+            continue
+        held.add(wish.name)
+        change = putting.put(wish, known).change
         change = "unchanged" if change == "older" else change
         setattr(result, change, getattr(result, change) + 1)
     creation = Creation(tx, doer)
@@ -73,8 +91,8 @@ def reconcile(
         creation.add(spec)
     creation.write()
     result.added += len(new)
-    for schedule in before.values():
-        remove(tx, catalog, schedule, doer)
+    for gone in before.values():
+        remove(tx, catalog, gone.id, doer)
         result.ended += 1
     if result.added or result.changed or result.ended:
         detail = json.dumps({k: v for k, v in result.to_json().items() if k != "errors"})
@@ -82,17 +100,23 @@ def reconcile(
     return result
 
 
-def _named(tx: Tx, wish: ScheduleSpec, known: int | None, doer: Doer) -> ScheduleSpec | str:
+def _of(source: str, key: str, wish: ScheduleSpec) -> ScheduleSpec:
+    """The wish as this source's; whoever has made it for the source has said so already."""
+    if wish.source == source and wish.source_key == key:
+        return wish
+    return replace(wish, source=source, source_key=key)
+
+
+def _named(tx: Tx, wish: ScheduleSpec, known: Stands | None, doer: Doer) -> ScheduleSpec | str:
     """A key is the same schedule under whatever name: the one that has it is renamed. A name that another schedule has
     is refused."""
-    row = tx.row(
-        "SELECT id FROM schedule WHERE workspace = 1 AND name = ? AND ended_at IS NULL", (wish.name,)
-    )
-    if row is not None:
-        return wish if row[0] == known else _taken_sentence(wish.name)
+    if known is not None and known.name == wish.name:
+        return wish
+    if tx.value("SELECT 1 FROM schedule WHERE workspace = 1 AND name = ? AND ended_at IS NULL", (wish.name,)):
+        return _taken_sentence(wish.name)
     if known is not None:
-        record(tx, doer.now, doer.actor, "schedule.renamed", wish.name, spec_of(tx, known).name)
-        tx.run("UPDATE schedule SET name = ? WHERE id = ?", (wish.name, known))
+        record(tx, doer.now, doer.actor, "schedule.renamed", wish.name, known.name)
+        tx.later("UPDATE schedule SET name = ? WHERE id = ?", (wish.name, known.id))
         raise_catalog(tx)
     return wish
 
@@ -101,17 +125,17 @@ def _taken_sentence(name: str) -> str:
     return f"There is another schedule named {name!r}; give it another name=."
 
 
-def _troubled(tx: Tx, name: str, job: int, known: int | None, trouble: str) -> ScheduleSpec:
+def _troubled(name: str, job: int, known: Stands | None, trouble: str) -> ScheduleSpec:
     """What cannot be scheduled is set aside as it was, so that it goes on as it was once it is mended."""
     if known is None:
         return ScheduleSpec(name=name, job=job, trigger=Manual(), trouble=trouble)
-    return replace(spec_of(tx, known), trouble=trouble)
+    return replace(spec_of(known), trouble=trouble)
 
 
 def note_success(tx: Tx, name: str, every_us: int, max_errors: int, result: Reconciled, now: int) -> int:
     """Write down that a source was read; returns how many consecutive errors came before."""
     errors = tx.value("SELECT errors FROM source WHERE name = ?", (name,)) or 0
-    tx.run(
+    tx.later(
         "INSERT INTO source (name, every_us, max_errors, read_at, good_at, counts) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET every_us = excluded.every_us, max_errors = excluded.max_errors, errors = 0, "
         "last_error = NULL, read_at = excluded.read_at, good_at = excluded.good_at, counts = excluded.counts",
@@ -122,7 +146,7 @@ def note_success(tx: Tx, name: str, every_us: int, max_errors: int, result: Reco
 
 def note_failure(tx: Tx, name: str, every_us: int, max_errors: int, error: str, now: int) -> int:
     """Write down that a source raised; returns how many times in a row it has."""
-    tx.run(
+    tx.later(
         "INSERT INTO source (name, every_us, max_errors, errors, last_error, read_at) VALUES (?, ?, ?, 1, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET every_us = excluded.every_us, max_errors = excluded.max_errors, "
         "errors = source.errors + 1, last_error = excluded.last_error, read_at = excluded.read_at",

@@ -15,12 +15,12 @@ from ...core.triggers import Interval
 from .. import gates
 from ..alerts import forget
 from ..business_keys import expire_keys
-from ..journal import record
+from ..journal import record_of
 from ..revision import raise_catalog
 from ..tx import Tx
 from . import pending
 from .catalog import Catalog
-from .pauses import Doer, account_for_pause, open_pause, stand
+from .pauses import Doer, account_for_pause, open_pause, stand, stand_later
 from .trigger_texts import trigger_of
 from .versions import counts_from_its_end, next_of
 
@@ -43,7 +43,7 @@ def bring_up_to(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> int:
     effective = max(doer.now, int(until))
     if standing in ("paused", "disabled"):
         account_for_pause(tx, schedule, int(until), effective, standing, doer.now)
-    tx.run("UPDATE cursor SET planned_until = ? WHERE schedule = ?", (effective, schedule))
+    tx.later("UPDATE cursor SET planned_until = ? WHERE schedule = ?", (effective, schedule))
     return effective
 
 
@@ -53,13 +53,13 @@ def stand_still(tx: Tx, catalog: Catalog, schedule: int, kind: str, doer: Doer, 
         return False
     if kind == "set_aside":
         effective = int(tx.value("SELECT planned_until FROM cursor WHERE schedule = ?", (schedule,)))
-        tx.run("UPDATE schedule SET set_aside = ? WHERE id = ?", (note, schedule))
+        tx.later("UPDATE schedule SET set_aside = ? WHERE id = ?", (note, schedule))
     else:
         effective = bring_up_to(tx, catalog, schedule, doer)
     open_pause(tx, schedule, kind, effective, doer, note)
-    stand(tx, schedule)
-    tx.run("UPDATE cursor SET next_due = NULL WHERE schedule = ?", (schedule,))
-    record(tx, doer.now, doer.actor, f"schedule.{kind}", _name(tx, schedule), note)
+    stand_later(tx, schedule)
+    tx.later("UPDATE cursor SET next_due = NULL WHERE schedule = ?", (schedule,))
+    record_of(tx, doer.now, doer.actor, f"schedule.{kind}", schedule, note)
     return True
 
 
@@ -75,20 +75,14 @@ def go_on(tx: Tx, catalog: Catalog, schedule: int, kind: str, doer: Doer, *, cat
         effective = _catch_up(tx, catalog, schedule, kind, doer)
     if effective is None:
         effective = bring_up_to(tx, catalog, schedule, doer)
-    tx.run(
+    tx.later(
         "UPDATE pause SET until_at = ? WHERE schedule = ? AND kind = ? AND until_at IS NULL",
         (effective, schedule, kind),
     )
     if stand(tx, schedule) == "on":
         due = next_of(tx, schedule, effective)
-        tx.run("UPDATE cursor SET next_due = ? WHERE schedule = ?", (due, schedule))
-    record(
-        tx,
-        doer.now,
-        doer.actor,
-        f"schedule.{'resumed' if kind == 'paused' else 'enabled'}",
-        _name(tx, schedule),
-    )
+        tx.later("UPDATE cursor SET next_due = ? WHERE schedule = ?", (due, schedule))
+    record_of(tx, doer.now, doer.actor, f"schedule.{'resumed' if kind == 'paused' else 'enabled'}", schedule)
     return True
 
 
@@ -104,26 +98,26 @@ def _catch_up(tx: Tx, catalog: Catalog, schedule: int, kind: str, doer: Doer) ->
         return None
     from ..planning import plan_schedule
 
-    tx.run("UPDATE cursor SET next_due = ? WHERE schedule = ?", (next_of(tx, schedule, until), schedule))
+    tx.later("UPDATE cursor SET next_due = ? WHERE schedule = ?", (next_of(tx, schedule, until), schedule))
     plan_schedule(tx, catalog, schedule, doer.now, why=Reason.PAUSED)
-    tx.run("UPDATE cursor SET planned_until = ? WHERE schedule = ?", (doer.now, schedule))
+    tx.later("UPDATE cursor SET planned_until = ? WHERE schedule = ?", (doer.now, schedule))
     return doer.now
 
 
 def remove(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> None:
     """End a schedule; what was due before runs, and its ledger stays."""
     effective = bring_up_to(tx, catalog, schedule, doer)
-    tx.run("UPDATE pause SET until_at = ? WHERE schedule = ? AND until_at IS NULL", (effective, schedule))
-    tx.run(
+    tx.later("UPDATE pause SET until_at = ? WHERE schedule = ? AND until_at IS NULL", (effective, schedule))
+    tx.later(
         "UPDATE schedule_version SET effective_to = ? WHERE schedule = ? AND effective_to IS NULL",
         (effective, schedule),
     )
-    tx.run("DELETE FROM cursor WHERE schedule = ?", (schedule,))
+    tx.later("DELETE FROM cursor WHERE schedule = ?", (schedule,))
     pending.forget(tx, schedule)
-    tx.run("UPDATE schedule SET ended_at = ? WHERE id = ?", (effective, schedule))
+    tx.later("UPDATE schedule SET ended_at = ? WHERE id = ?", (effective, schedule))
     raise_catalog(tx)
-    forget(tx, _name(tx, schedule))
-    record(tx, doer.now, doer.actor, "schedule.removed", _name(tx, schedule))
+    forget(tx, str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,))))
+    record_of(tx, doer.now, doer.actor, "schedule.removed", schedule)
 
 
 def drop_waiting(tx: Tx, schedule: int, now: int, state: State, reason: str | None) -> int:
@@ -135,7 +129,7 @@ def drop_waiting(tx: Tx, schedule: int, now: int, state: State, reason: str | No
     )
     for run, before, keys in rows:
         check(State(before), state)
-        tx.run(
+        tx.later(
             "UPDATE occurrence SET state = ?, reason = ?, ended_at = ?, held_by = NULL, ready_at = NULL "
             "WHERE id = ? AND state = ?",
             (state.value, reason, now, run, before),
@@ -167,11 +161,7 @@ def follow_chain(tx: Tx, schedule: int, ended_at: int) -> None:
         (schedule,),
     )
     if live is None:
-        tx.run(
+        tx.later(
             "UPDATE cursor SET next_due = max(planned_until + 1, ?) WHERE schedule = ? AND next_due IS NULL",
             (ended_at + trigger.period_us, schedule),
         )
-
-
-def _name(tx: Tx, schedule: int) -> str:
-    return str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,)))

@@ -6,15 +6,16 @@ force. It never changes; the rules of every zone that it was planned with are ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.blackout import Blackout, thinned
-from ...core.definition import canonical, content_hash
+from ...core.definition import canonical, text_hash
 from ...core.policies import Policies, to_json
 from ...core.triggers import Interval, Trigger
-from ..clocks.zones import asked_by, other_rules, planned_with, rules_for
+from ...core.wallclock import ZoneRules
+from ..clocks import zones
 from ..tx import Tx
 from .catalog import policies_of
 from .pauses import Doer, stand
@@ -34,7 +35,17 @@ class Content:
     def mark(self) -> str:
         """Names the content: the same mark means that nothing has to be written. The instant that a wall-clock time
         stands for follows from its zone's rules, and is no part of what was asked for."""
-        return content_hash(_as_asked(self.trigger.to_json()), to_json(self.policies), self.args, self.job)
+        return mark_of(asked_text(self.trigger), canonical(to_json(self.policies)), self.args, self.job)
+
+
+def mark_of(asked: str, policies: str, args: str, job: int) -> str:
+    """The mark of a content, from the texts of its parts: the content's hash, without writing what is known again."""
+    return text_hash(f"[{asked},{policies},{canonical(args)},{job}]")
+
+
+def asked_text(trigger: Trigger) -> str:
+    """What of a trigger was asked for, as JSON text."""
+    return canonical(_as_asked(trigger.to_json()))
 
 
 def _as_asked(data: Any) -> Any:
@@ -46,23 +57,24 @@ def _as_asked(data: Any) -> Any:
 
 def zone_for(trigger: Trigger, default: str) -> str:
     """The zone in which the blackouts of a schedule are read that name none: its trigger's, else the default."""
-    zones = trigger.zones()
-    return zones[0] if zones else default
+    named = trigger.zones()
+    return named[0] if named else default
 
 
-def zones_of(tx: Tx, trigger: Trigger, blackouts: Sequence[Blackout] = ()) -> list[list[str]]:
-    """[zone, digest] of every zone that a trigger and its blackouts ask; their rules are kept, for the audit of what they
-    planned."""
-    zones = []
-    for zone in asked_by(trigger, blackouts):
-        rules = rules_for(tx, zone)
-        zones.append([rules.name, rules.digest])
-    return zones
+def rules_of(tx: Tx, content: Content, digests: Mapping[str, str] = {}) -> dict[str, ZoneRules]:
+    """The rules of every zone that a content asks, as they are in this database; they are kept, for the audit of what they
+    planned. `digests` are those that have been read already."""
+    return zones.rules_of(tx, zones.asked_by(content.trigger, content.policies.blackouts), digests)
 
 
-def under(tx: Tx, content: Content) -> Content:
+def zones_text(rules: Mapping[str, ZoneRules]) -> str:
+    """[zone, digest] of each, as the JSON text that is stored beside a version."""
+    return canonical([[one.name, one.digest] for one in rules.values()])
+
+
+def under(content: Content, rules: Mapping[str, ZoneRules]) -> Content:
     """The same content, computed with the rules that its time zones have in this database."""
-    rules = other_rules(tx, asked_by(content.trigger, content.policies.blackouts))
+    rules = zones.others(rules)
     if not rules:
         return content
     blackouts = tuple(blackout.with_rules(rules) for blackout in content.policies.blackouts)
@@ -93,18 +105,18 @@ def counts_from_its_end(tx: Tx, schedule: int) -> bool:
 
 def next_of(tx: Tx, schedule: int, at: int) -> int | None:
     """The first due instant after `at` by the version in force."""
-    text, policies, zones = tx.row(  # type: ignore[misc]
+    text, policies, digests = tx.row(  # type: ignore[misc]
         "SELECT v.trigger, v.policies, v.zones FROM schedule_version v JOIN cursor c ON c.schedule = v.schedule AND "
         "c.version = v.version WHERE v.schedule = ?",
         (schedule,),
     )
-    trigger, said = planned_with(tx, trigger_of(text), policies_of(policies), zones)
+    trigger, said = zones.planned_with(tx, trigger_of(text), policies_of(policies), digests)
     return first_due(trigger, at, said.blackouts)
 
 
-def write_version(tx: Tx, place: tuple[int, int, int], content: Content, doer: Doer) -> None:
+def _write(tx: Tx, place: tuple[int, int, int], content: Content, zone_digests: str, doer: Doer) -> None:
     """Write a version down: `place` is (schedule, number, in force from)."""
-    tx.run(
+    tx.later(
         "INSERT INTO schedule_version (schedule, version, effective_from, job, trigger, policies, args, zones, hash, "
         "actor, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -113,7 +125,7 @@ def write_version(tx: Tx, place: tuple[int, int, int], content: Content, doer: D
             canonical(content.trigger.to_json()),
             canonical(to_json(content.policies)),
             content.args,
-            canonical(zones_of(tx, content.trigger, content.policies.blackouts)),
+            zone_digests,
             content.mark,
             doer.actor,
             doer.now,
@@ -124,25 +136,26 @@ def write_version(tx: Tx, place: tuple[int, int, int], content: Content, doer: D
 def put_in_force(tx: Tx, schedule: int, content: Content, effective: int, doer: Doer) -> int:
     """The next version holds from `effective` on, up to which everything is in the ledger; it mends what was set aside.
     Returns its number."""
-    content = under(tx, content)
+    rules = rules_of(tx, content)
+    content = under(content, rules)
     version = 1 + int(tx.value("SELECT max(version) FROM schedule_version WHERE schedule = ?", (schedule,)))
-    tx.run(
+    tx.later(
         "UPDATE schedule_version SET effective_to = ? WHERE schedule = ? AND effective_to IS NULL",
         (effective, schedule),
     )
-    write_version(tx, (schedule, version, effective), content, doer)
-    tx.run(
+    _write(tx, (schedule, version, effective), content, zones_text(rules), doer)
+    tx.later(
         "UPDATE schedule SET version = ?, job = ?, set_aside = NULL WHERE id = ?",
         (version, content.job, schedule),
     )
-    tx.run(
+    tx.later(
         "UPDATE pause SET until_at = ? WHERE schedule = ? AND kind = 'set_aside' AND until_at IS NULL",
         (effective, schedule),
     )
     due = None
     if stand(tx, schedule) == "on":
         due = first_due(content.trigger, effective, content.policies.blackouts)
-    tx.run(
+    tx.later(
         "UPDATE cursor SET version = ?, next_due = ?, planned_until = ? WHERE schedule = ?",
         (version, due, effective, schedule),
     )
