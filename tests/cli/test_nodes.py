@@ -14,7 +14,7 @@ from watchbell.store.sqlite import SqliteStore
 
 def node(store: SqliteStore, clock: ManualClock, name: str, state: str, **other: object) -> None:
     now = clock.wall_us()
-    row = {"id": store.read(lambda tx: tx.peek_id("node")), "name": name, "host": socket.gethostname()}
+    row = {"id": store.read(lambda tx: tx.next_id("node")), "name": name, "host": socket.gethostname()}
     row |= {"pid": os.getpid(), "boot_id": SystemClock().boot_id(), "version": "1.2", "state": state}
     row |= {"slots": '{"async": 5}', "labels": '["gpu"]', "started_at": now, "heartbeat_at": now}
     row |= {"lease_until": now + MINUTE, "engine_epoch": 1 if state == "up" else 0, **other}

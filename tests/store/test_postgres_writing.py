@@ -143,6 +143,33 @@ def test_a_commit_of_which_nobody_can_say_what_became_fails_every_caller_as_unkn
     assert numbers(lossy) == [1, 2]
 
 
+def test_the_id_of_another_life_of_the_server_proves_nothing_but_that_a_transaction_was_undone(
+    store: PostgresStore,
+) -> None:
+    """After a crash an id is given out again whose record was never on the disk (the table of lives is empty then)."""
+    number = store.write(lambda tx: (put(1)(tx), tx.value("SELECT pg_current_xact_id()::text"))[1])
+    undone: list[str] = []
+
+    def gives_up(tx: Tx) -> None:
+        undone.append(tx.value("SELECT pg_current_xact_id()::text"))
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        store.write(gives_up)
+    (life,) = store.read(lambda tx: tx.row("SELECT value FROM incarnation")) or ("",)
+    cause = psycopg.OperationalError("no reply")
+    assert outcome.committed(store.address, number, life, cause)
+    assert not outcome.committed(store.address, undone[0], "another life", cause)
+    store.write(lambda tx: tx.run("DELETE FROM incarnation"))
+    with pytest.raises(outcome.Lost):
+        outcome.committed(store.address, number, life, cause)
+    store.write(put(2))
+    (again,) = store.read(lambda tx: tx.row("SELECT value FROM incarnation")) or ("",)
+    assert again not in ("", life)
+    with pytest.raises(outcome.Lost):
+        outcome.committed(store.address, number, life, cause)
+
+
 def test_a_transaction_that_changed_nothing_is_not_asked_after(lossy: PostgresStore, way: Proxy) -> None:
     way.lose = proxy.before
     assert lossy.write(lambda tx: tx.run("UPDATE t SET n = 1 WHERE n = 0")) == 0

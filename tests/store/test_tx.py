@@ -12,7 +12,7 @@ from tests import databases
 from watchbell.core.text import storable
 from watchbell.errors import StoreError
 from watchbell.store.base import Store
-from watchbell.store.tx import Tx
+from watchbell.store.tx import Tx, never_again
 
 TABLE = "CREATE TABLE t (id BIGINT PRIMARY KEY, whole BIGINT, real DOUBLE PRECISION, words TEXT, raw {raw})"
 INSERT = "INSERT INTO t (id, whole, real, words, raw) VALUES (?, ?, ?, ?, ?)"
@@ -243,7 +243,7 @@ def test_an_id_that_was_given_out_is_not_given_to_another_row(store: Store, tabl
         return made
 
     def remove(tx: Tx) -> None:
-        tx.never_again(table)
+        never_again(tx, table)
         tx.run(f"DELETE FROM {table}")
 
     given = [store.write(insert) for _ in range(3)]
@@ -251,4 +251,4 @@ def test_an_id_that_was_given_out_is_not_given_to_another_row(store: Store, tabl
     later = store.write(insert)
     assert given == sorted({*given})
     assert later > given[-1]
-    assert store.write(lambda tx: tx.peek_id(table)) == later + 1
+    assert store.write(lambda tx: tx.next_id(table)) == later + 1

@@ -81,23 +81,15 @@ class Tx(ABC):
     def take_ids(self, table: str, count: int) -> Sequence[int]:
         """So many ids for rows of `table` that are to be inserted now. They ascend; they follow each other unless somebody
         who writes without the lock has taken one meanwhile."""
-        first = self.peek_id(table)
+        first = self._newest_and_one(table)
         return range(first, first + count)
 
-    def peek_id(self, table: str) -> int:
+    def _newest_and_one(self, table: str) -> int:
         """The id after the newest of `table`; nobody else writes, so nobody else takes it. After a restore it lies
         above every id that may have been given out since the backup, and always above those of rows that were removed."""
         base = f"SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('id_base', 'id_base:{table}')"
         found = self.row(f"SELECT (SELECT max(id) FROM {table}), ({base})") or (None, None)
         return max(found[0] or 0, found[1] or 0) + 1
-
-    def never_again(self, table: str) -> None:
-        """Call it before rows of `table` are removed: no id that was given out is given to another row."""
-        self.run(
-            f"INSERT INTO meta (key, value) SELECT 'id_base:{table}', max(id) FROM {table} HAVING max(id) IS NOT NULL "
-            "ON CONFLICT (key) DO UPDATE SET value = excluded.value "
-            "WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)"
-        )
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Have `act` called once the transaction is durable (not at all if it is rolled back)."""
@@ -107,3 +99,12 @@ class Tx(ABC):
         """What is to be called after the commit; the store's own."""
         acts, self._after = self._after, []
         return acts
+
+
+def never_again(tx: Tx, table: str) -> None:
+    """Call it before rows of `table` are removed: no id that was given out is given to another row."""
+    tx.run(
+        f"INSERT INTO meta (key, value) SELECT 'id_base:{table}', max(id) FROM {table} HAVING max(id) IS NOT NULL "
+        "ON CONFLICT (key) DO UPDATE SET value = excluded.value "
+        "WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)"
+    )

@@ -16,7 +16,7 @@ from .. import gates
 from ..journal import record
 from ..schedules.catalog import Catalog
 from ..schedules.versions import next_of
-from ..tx import Tx
+from ..tx import Tx, never_again
 
 AHEAD_US = 1_000_000
 """A cursor this little ahead of now is what claiming ahead leaves behind."""
@@ -174,7 +174,7 @@ def _move(tx: Tx, catalog: Catalog, item: Moved) -> None:
         f"SELECT id, state, gates FROM occurrence WHERE schedule = ? AND {_SCHEDULED} AND due_at > ?",
         (schedule, to),
     )
-    tx.never_again("occurrence")
+    never_again(tx, "occurrence")
     tx.many("DELETE FROM occurrence WHERE id = ?", [(row[0],) for row in gone])
     for _, state, keys in gone:
         if keys and state == State.QUEUED:

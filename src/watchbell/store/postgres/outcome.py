@@ -2,6 +2,10 @@
 
 Reading back what was written proves nothing, as the transaction may still be on its way. `pg_xact_status` says *in
 progress* until it is over, and then what it was.
+
+An id holds within one life of the server. After a crash, or on a stand-by that has taken over, one whose record was never on
+the disk is given to another transaction: *committed* may be that other one's then. The unlogged table `incarnation` tells
+one life from another; what is not *committed* was not ours in any.
 """
 
 from __future__ import annotations
@@ -29,8 +33,9 @@ class Lost(Exception):
         self.told = told
 
 
-def committed(address: Address, number: str, cause: psycopg.Error) -> bool:
-    """Whether the transaction has been committed. Raises Lost if that cannot be found out within `PATIENCE_US`."""
+def committed(address: Address, number: str, life: str, cause: psycopg.Error) -> bool:
+    """Whether the transaction has been committed that had this number in this life of the server. Raises Lost if that
+    cannot be found out within `PATIENCE_US`."""
     end = _clock.mono_ns() + PATIENCE_US * 1000
     never = threading.Event()
     conn: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -38,11 +43,13 @@ def committed(address: Address, number: str, cause: psycopg.Error) -> bool:
         while True:
             try:
                 conn = conn or address.connect()
-                found = conn.execute("SELECT pg_xact_status(%s::xid8)", (number,)).fetchone()
-                status = None if found is None else found[0]
-                if status in ("committed", "aborted"):
-                    return bool(status == "committed")
-                if status is None:
+                asked = f"SELECT pg_xact_status(%s::xid8), (SELECT value FROM {address.schema}.incarnation LIMIT 1)"
+                status, now = conn.execute(asked, (number,)).fetchone() or (None, None)
+                if status == "aborted":
+                    return False
+                if status == "committed" and now == life:
+                    return True
+                if status != "in progress":
                     break
             except psycopg.Error:
                 if conn is not None:

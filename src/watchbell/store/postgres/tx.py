@@ -132,13 +132,6 @@ class PostgresTx(Tx):
             return int(self.value("SELECT nextval('occurrence_id')"))
         return super().next_id(table)
 
-    def peek_id(self, table: str) -> int:
-        if table == _SEQUENCED:
-            return int(
-                self.value("SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END FROM occurrence_id")
-            )
-        return super().peek_id(table)
-
     def take_ids(self, table: str, count: int) -> Sequence[int]:
         if table != _SEQUENCED:
             return super().take_ids(table, count)

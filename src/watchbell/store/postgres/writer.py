@@ -14,6 +14,7 @@ second (`PLANS_US`).
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ class Writer:
             f"SET LOCAL statement_timeout = {STATEMENT_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
             f"SET LOCAL lock_timeout = {ROW_MS}; "
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text, "
+            "(SELECT value FROM incarnation LIMIT 1), "
             "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
         )
 
@@ -89,8 +91,11 @@ class Writer:
             raise error.told from error
 
     def _commit(self, group: list[Piece[Any]]) -> None:
-        conn, number = self._begun()
+        conn, number, life = self._begun()
         tx = PostgresTx(conn, self._address.channel)
+        if life is None:
+            life = secrets.token_hex(16)
+            tx.run("INSERT INTO incarnation (value) VALUES (?)", (life,))
         try:
             alone = len(group) == 1
             for piece in group:
@@ -105,15 +110,15 @@ class Writer:
             tx.flush("COMMIT")
         except GONE as error:
             self._let_go()
-            if tx.wrote and not committed(self._address, number, error):
+            if tx.wrote and not committed(self._address, number, life, error):
                 raise
         except psycopg.Error:
             self._roll_back()
             raise
 
-    def _begun(self) -> tuple[psycopg.Connection[tuple[Any, ...]], str]:
-        """A connection in a transaction that holds the lock, and the transaction's id, by which the server can be asked what
-        became of it. A connection that has died since it was last used is replaced."""
+    def _begun(self) -> tuple[psycopg.Connection[tuple[Any, ...]], str, str | None]:
+        """A connection in a transaction that holds the lock, the transaction's id, by which the server can be asked what
+        became of it, and in which life of the server that is. A connection that has died since it was last used is replaced."""
         fresh = self._conn is None
         try:
             return self._begin_on(self._connected())
@@ -128,7 +133,7 @@ class Writer:
 
     def _begin_on(
         self, conn: psycopg.Connection[tuple[Any, ...]]
-    ) -> tuple[psycopg.Connection[tuple[Any, ...]], str]:
+    ) -> tuple[psycopg.Connection[tuple[Any, ...]], str, str | None]:
         cursor = conn.execute(
             f"DISCARD PLANS; {self._begin}" if self._plans_are_old(conn) else self._begin, prepare=False
         )
@@ -137,7 +142,7 @@ class Writer:
         found = cursor.fetchone()
         assert found is not None
         self._time.saw(int(found[0]))
-        return conn, str(found[1])
+        return conn, str(found[1]), found[2]
 
     def _carry_out(
         self, conn: psycopg.Connection[tuple[Any, ...]], tx: PostgresTx, piece: Piece[Any], alone: bool

@@ -15,7 +15,7 @@ from ...core.retention import day_of, end_of, target
 from ...core.states import LIVE, TERMINAL, sql_list
 from ...errors import WatchbellError
 from ..planning import LIVE_ROWS
-from ..tx import Row, Tx
+from ..tx import Row, Tx, never_again
 from . import rollups
 from .gone import note_gone
 
@@ -169,7 +169,7 @@ def _told(span: Row) -> tuple[int, str, str | None, int] | None:
 def forget_runs(tx: Tx, runs: list[int]) -> None:
     """Remove runs that have ended, with everything that is kept beside them."""
     if runs:
-        tx.never_again("occurrence")
+        never_again(tx, "occurrence")
     for start in range(0, len(runs), 500):
         some = ", ".join(map(str, runs[start : start + 500]))
         tx.run(
