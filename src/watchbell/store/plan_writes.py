@@ -16,7 +16,7 @@ from .tx import Tx
 INSERT = (
     "INSERT INTO occurrence (id, workspace, schedule, version, job, origin, due_at, start_at, state, reason, lane, "
     "priority, ready_at, gates, held_by, catchup, node, epoch, token_hash, attempt, planned_at, claimed_at, ended_at, "
-    "into_id, stands_for) VALUES (?, ?, ?, ?, ?, 'scheduled', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "into_id, stands_for) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -31,6 +31,7 @@ def row_values(row: NewRow, node: int | None, token_hash: bytes | None, now: int
         due.schedule,
         due.version,
         due.job,
+        "scheduled",
         row.due_at,
         start,
         row.state.value,

@@ -40,7 +40,14 @@ class _NumericLoader(Loader):
 def adapt(conn: psycopg.Connection[Any]) -> None:
     """Set a connection up for that."""
     conn.adapters.register_dumper(
-        int, _WholeDumper
+        int, Int8Dumper
     )  # a SMALLINT, else, if it is small: and so would be its sum
     conn.adapters.register_dumper(bool, _TruthDumper)
     conn.adapters.register_loader("numeric", _NumericLoader)
+
+
+def quoting(conn: psycopg.Connection[Any]) -> psycopg.ClientCursor[Any]:
+    """A cursor that writes parameters into the text of a statement, each with the type that it has beside it."""
+    cursor = psycopg.ClientCursor(conn)
+    cursor.adapters.register_dumper(int, _WholeDumper)
+    return cursor

@@ -30,19 +30,21 @@ class Batch:
         return found if self.again is None else [*found, found[self.again]]
 
 
+_WHOLE = {int, type(None)}
+
+
 def array(column: Sequence[Any]) -> str | list[Any]:
     """An array as the text of one, which is ten times as fast as adapting each of its values; of texts, the list.
 
     >>> array((1, None, 3)), array((b"ab", b"c")), array(("a",))
-    ('{1,NULL,3}', '{"\\\\\\\\x6162","\\\\\\\\x63"}', ['a'])
+    ('{1, NULL, 3}', '{"\\\\\\\\x6162","\\\\\\\\x63"}', ['a'])
     """
-    kinds = set(map(type, column)) - {type(None)}
-    if kinds <= {int}:
-        return "{" + ",".join(["NULL" if value is None else str(value) for value in column]) + "}"
+    kinds = set(map(type, column))
+    if kinds <= _WHOLE:
+        text = str(list(column))[1:-1]
+        return f"{{{text.replace('None', 'NULL') if type(None) in kinds else text}}}"
     if kinds == {bytes}:
-        return (
-            "{" + ",".join(["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in column]) + "}"
-        )
+        return '{"\\\\x' + '","\\\\x'.join([value.hex() for value in column]) + '"}'
     return list(column)
 
 

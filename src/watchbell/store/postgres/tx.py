@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 
 from ..tx import Row, T, Tx
-from .batches import BATCHED
+from .adapting import quoting
+from .batches import BATCHED, Batch
 from .dialect import Copied, copied, translated
 
 _FEW = 8
@@ -71,7 +72,7 @@ class PostgresTx(Tx):
             return 0
         self.wrote = True
         if (batch := BATCHED.get(sql)) is not None:
-            return self._execute(batch.text, batch.columns(rows)).rowcount
+            return self._batched(batch, rows).rowcount
         if len(rows) == 1:
             return self._execute(translated(sql), rows[0]).rowcount
         self.flush()
@@ -86,7 +87,7 @@ class PostgresTx(Tx):
             return []
         self.wrote |= not sql.startswith("SELECT")
         if (batch := BATCHED.get(sql)) is not None:
-            return self._execute(batch.text, batch.columns(rows)).fetchall()
+            return self._batched(batch, rows).fetchall()
         if len(rows) == 1:
             return self._execute(translated(sql), rows[0]).fetchall()
         self.flush()
@@ -167,8 +168,13 @@ class PostgresTx(Tx):
 
     def _quoted(self, statement: str, params: Sequence[Any]) -> str:
         if self._quoting is None:
-            self._quoting = psycopg.ClientCursor(self._conn)
+            self._quoting = quoting(self._conn)
         return self._quoting.mogrify(statement, tuple(params))
+
+    def _batched(self, batch: Batch, rows: Sequence[Sequence[Any]]) -> psycopg.Cursor[Any]:
+        """How many there are is for the server to know when it plans: what was prepared knows nothing of that."""
+        self.flush()
+        return self._cursor.execute(batch.text, batch.columns(rows), prepare=False)
 
     def _execute(self, statement: str, params: Sequence[Any]) -> psycopg.Cursor[Any]:
         self.flush()
