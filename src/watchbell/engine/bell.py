@@ -19,6 +19,7 @@ from ..errors import EngineReplaced, StoreError
 from ..executors.base import Report
 from ..store import alerts, claims
 from ..store.claiming import Claimed, Moment, claim_asked, claim_ready
+from ..store.glance import Glance
 from ..store.planning import Planned, Planner
 from ..store.schedules import put as schedules
 from ..store.settling import Ended, Settled
@@ -210,15 +211,18 @@ class Bell:
             self._set_aside(tx, schedule, text, now)
         if waits or planned.queued or planned.later:
             done.claimed = claim_ready(tx, self._planner, capacity, moment, self._unknown)
-        done.next_at = self._next_of(tx, done, now + ahead)
+        done.next_at = self._next_of(tx, done, now + ahead, seen)
         if seen.revoked or done.asked.wished or done.claimed.wished:
             done.revoked = claims.revoked(tx, house.node)
         return done
 
-    def _next_of(self, tx: Tx, done: _Turn, looked: int) -> int | None:
+    def _next_of(self, tx: Tx, done: _Turn, looked: int, seen: Glance) -> int | None:
         """When there is something to do next. What was left for a moment is looked at again as soon as a slot is free."""
         put_off = done.planned.put_off
-        planned = self._clocks.next_at(tx, None if put_off is None else looked)
+        if seen.is_due(looked) or (done.settled is not None and done.settled.moved):
+            planned = self._clocks.next_at(tx, None if put_off is None else looked)
+        else:
+            planned = self._clocks.next_seen(tx, seen)
         return _earliest(planned, put_off, done.claimed.next_at)
 
     def _done(self, taken: Taken, done: _Turn) -> bool:

@@ -121,6 +121,14 @@ class ClockKeeper:
         found = [at for at in (rounds.next_due(tx, after), self._next_release(tx)) if at is not None]
         return min(found, default=None)
 
+    def next_seen(self, tx: Tx, seen: Glance) -> int | None:
+        """The same where nothing has been planned since the glance."""
+        if not self.planning:
+            return None
+        return min(
+            (at for at in (seen.due, seen.change, self._next_release(tx)) if at is not None), default=None
+        )
+
     def _next_release(self, tx: Tx) -> int | None:
         released = self._holds and self._trust is not None and self._trust.upto_at is None
         return trust.held_until(tx) if released else None

@@ -71,10 +71,10 @@ class PostgresTx(Tx):
         if not rows:
             return 0
         self.wrote = True
-        if (batch := BATCHED.get(sql)) is not None:
-            return self._batched(batch, rows).rowcount
         if len(rows) == 1:
             return self._execute(translated(sql), rows[0]).rowcount
+        if (batch := BATCHED.get(sql)) is not None:
+            return self._batched(batch, rows).rowcount
         self.flush()
         if len(rows) >= _FEW and (stream := copied(sql)) is not None:
             return self._copy(stream, rows)
@@ -86,10 +86,10 @@ class PostgresTx(Tx):
         if not rows:
             return []
         self.wrote |= not sql.startswith("SELECT")
-        if (batch := BATCHED.get(sql)) is not None:
-            return self._batched(batch, rows).fetchall()
         if len(rows) == 1:
             return self._execute(translated(sql), rows[0]).fetchall()
+        if (batch := BATCHED.get(sql)) is not None:
+            return self._batched(batch, rows).fetchall()
         self.flush()
         self._cursor.executemany(translated(sql), rows, returning=True)
         found: list[Row] = []

@@ -51,15 +51,24 @@ class Writer:
         self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
         self._turns = Turns(self._carry_out_group)
         self._planned_us = 0
-        self._begin = (
-            f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO {address.schema}, pg_catalog, pg_temp; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SET LOCAL lock_timeout = {LOCK_MS}; "
-            f"SET LOCAL statement_timeout = {STATEMENT_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
-            f"SET LOCAL lock_timeout = {ROW_MS}; "
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text, "
+        known = (
+            "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text, "
             "(SELECT value FROM incarnation LIMIT 1), "
             "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
         )
+        self._begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {{}}SELECT pg_try_advisory_xact_lock({address.lock_key}), {known}"
+        self._wait = (
+            f"SET LOCAL lock_timeout = {LOCK_MS}; SELECT pg_advisory_xact_lock({address.lock_key}); "
+            f"SET LOCAL lock_timeout = {ROW_MS}; SELECT true, {known}"
+        )
+        self._settings = [
+            f"search_path TO {address.schema}, pg_catalog, pg_temp",
+            f"idle_in_transaction_session_timeout = {IDLE_MS}",
+            f"lock_timeout = {ROW_MS}",
+            f"statement_timeout = {STATEMENT_MS}",
+        ]
+        self._set = False
+        """Whether the connection has them beyond a transaction."""
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Carry out `work` in a transaction and return its result once it is durable."""
@@ -76,7 +85,11 @@ class Writer:
     def _carry_out_group(self, group: list[Piece[Any]]) -> None:
         try:
             if group[0].alone:
-                group[0].result = group[0].work(self._connected())
+                conn = self._connected()
+                if self._set:
+                    conn.execute("RESET ALL", prepare=False)
+                    self._set = False
+                group[0].result = group[0].work(conn)
                 return
             for left in range(_TRIES - 1, -1, -1):
                 try:
@@ -134,15 +147,21 @@ class Writer:
     def _begin_on(
         self, conn: psycopg.Connection[tuple[Any, ...]]
     ) -> tuple[psycopg.Connection[tuple[Any, ...]], str, str | None]:
-        cursor = conn.execute(
-            f"DISCARD PLANS; {self._begin}" if self._plans_are_old(conn) else self._begin, prepare=False
-        )
-        while cursor.nextset():
-            pass
-        found = cursor.fetchone()
-        assert found is not None
-        self._time.saw(int(found[0]))
-        return conn, str(found[1]), found[2]
+        found = _last(conn, self._opening(conn))
+        if not found[0]:  # somebody else writes
+            found = _last(conn, self._wait)
+        self._time.saw(int(found[1]))
+        return conn, str(found[2]), found[3]
+
+    def _opening(self, conn: psycopg.Connection[tuple[Any, ...]]) -> str:
+        """The first message of a transaction. Behind a pooler its settings are its own."""
+        if conn.prepare_threshold is None:
+            return self._begin.format("".join(f"SET LOCAL {one}; " for one in self._settings))
+        before = "DISCARD PLANS; " if self._plans_are_old() else ""
+        if not self._set:
+            before += "".join(f"SET {one}; " for one in self._settings)
+            self._set = True
+        return before + self._begin.format("")
 
     def _carry_out(
         self, conn: psycopg.Connection[tuple[Any, ...]], tx: PostgresTx, piece: Piece[Any], alone: bool
@@ -172,9 +191,7 @@ class Writer:
             if not alone:
                 tx.keep("RELEASE SAVEPOINT piece")
 
-    def _plans_are_old(self, conn: psycopg.Connection[tuple[Any, ...]]) -> bool:
-        if conn.prepare_threshold is None:
-            return False
+    def _plans_are_old(self) -> bool:
         now = self._time.boot_us()
         old = now - self._planned_us >= PLANS_US
         if old:
@@ -183,7 +200,7 @@ class Writer:
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._conn is None or self._conn.closed:
-            self._conn = self._address.connect()
+            self._conn, self._set = self._address.connect(), False
             if end_of(self._conn) == self._conn.info.backend_pid:  # a pooler makes a number up
                 self._conn.prepare_threshold = PREPARED_AFTER
         return self._conn
@@ -204,3 +221,13 @@ class Writer:
         if conn is not None:
             with contextlib.suppress(psycopg.Error):
                 conn.close()
+
+
+def _last(conn: psycopg.Connection[tuple[Any, ...]], message: str) -> tuple[Any, ...]:
+    """The answer to the last statement of a message."""
+    cursor = conn.execute(message, prepare=False)
+    while cursor.nextset():
+        pass
+    found = cursor.fetchone()
+    assert found is not None
+    return found
