@@ -99,7 +99,7 @@ def add_command(
     """A schedule of a command or a request, and its job of the same name. Conflict if the name is taken."""
     args = arguments.check(details.args, None, name)
     spec = spec_for(name, 0, trigger, args, details)
-    ground = read_ground(tx, name, name, zones_asked(spec, doer))
+    ground = read_ground(tx, name, name, zones_asked(spec, doer), new_job=True)
     _refuse_taken(name, ground)
     _refuse_foreign_job(tx, name, ground.job)
     wish = JobSpec(
