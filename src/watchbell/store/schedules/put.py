@@ -187,7 +187,7 @@ def all_named(tx: Tx, names: Iterable[str]) -> dict[str, Stands]:
         # CROSS JOIN is an order for SQLite: it looks each name up, and not each schedule among the names.
         f"SELECT {_STANDS} FROM (SELECT ? AS names) p CROSS JOIN json_each(p.names) t CROSS JOIN schedule s {_VERSION} "
         f"WHERE s.name = t.value AND {_THERE}",
-        (json.dumps(wanted),),
+        (json.dumps(wanted, ensure_ascii=False),),
     )
     return {row[1]: Stands._make(row) for row in rows}
 
