@@ -113,7 +113,7 @@ def test_changing_a_schedule_is_a_few_questions(store: Store, messages: Messages
         lambda: schedules.edit(store, "there", change, now=now, actor=WHO): 15,
         lambda: schedules.edit(store, "there", change, now=now, actor=WHO): 4,
         lambda: schedules.pause(store, "there", now=now, actor=WHO): 11,
-        lambda: schedules.remove(store, "there", now=now, actor=WHO): 11,
+        lambda: schedules.remove(store, "there", now=now, actor=WHO): 12,
     }
     for act, most in asked.items():
         assert messages.during(act) <= most

@@ -43,7 +43,7 @@ def name(value: object, what: str, refusal: type[WatchbellError] = BadDeclaratio
 
 def names(value: object, what: str, refusal: type[WatchbellError] = BadDeclaration) -> tuple[str, ...]:
     """Several of them, such as tags; one text alone is no list of texts."""
-    if value == ():
+    if type(value) is tuple and not value:
         return ()
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise refusal(f"{what} are a list of texts, not {shown(value)}; write [{shown(value)}].")

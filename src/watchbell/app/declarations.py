@@ -25,6 +25,7 @@ from .options import policies
 _PLAIN = frozenset({str, int, float, bool, type(None), timedelta, FunctionType})
 """Options of these kinds mean the same wherever they are equal and of one kind."""
 _MOST_KNOWN = 4096
+_NO_OPTIONS = JobOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Wanted:
     place: str
     request: HttpRequest | None = None
     """What is sent, where no function is called; its job bears the name of the schedule."""
-    job_options: JobOptions = field(default_factory=JobOptions)
+    job_options: JobOptions = _NO_OPTIONS
 
 
 class Declarations:

@@ -245,7 +245,9 @@ def _spans(value: object, *names: str) -> None:
 
 def to_json(value: Policies | JobOptions) -> dict[str, Any]:
     """The fields that differ from their defaults; exact inverse of `policies_from_json`, `options_from_json`."""
-    default = type(value)()
+    default = _DEFAULTS[type(value)]
+    if value == default:
+        return {}
     return {
         f.name: _plain(getattr(value, f.name))
         for f in fields(value)
@@ -326,3 +328,6 @@ def _member(kind: type[StrEnum], name: str, value: Any) -> Any:
         return kind(value)
     except ValueError:
         raise BadPolicy(f"{name} is one of {', '.join(kind)}, not {value!r}.") from None
+
+
+_DEFAULTS: dict[type, Policies | JobOptions] = {Policies: Policies(), JobOptions: JobOptions()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..core.definition import arguments_text
@@ -74,7 +75,7 @@ def check(arguments: Mapping[str, Any], parameters: str | None, job: str) -> str
         ) from error
     if parameters is None:
         return text
-    schema = json.loads(parameters)
+    schema = _schema(parameters)
     properties = schema.get("properties", {})
     known = ", ".join(sorted(properties)) or "none"
     if schema.get("additionalProperties") is False and (strange := sorted(set(arguments) - set(properties))):
@@ -89,6 +90,12 @@ def check(arguments: Mapping[str, Any], parameters: str | None, job: str) -> str
             wanted = " or ".join(sorted(types))
             raise BadArguments(f"The argument {name!r} of the job {job!r} must be {wanted}, not {value!r}.")
     return text
+
+
+@lru_cache(maxsize=256)
+def _schema(text: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(text)
+    return found
 
 
 def _is(value: Any, kind: str) -> bool:

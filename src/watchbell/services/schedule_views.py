@@ -276,17 +276,22 @@ def view_of_new(spec: ScheduleSpec, made: Made, job: KnownJob, *, running: bool,
         job=job.name,
         lane=job.lane,
     )
-    return _shown(row, standing_sentence(outlook, Present(now), running), now, None, None)
+    return _shown(row, made.here, standing_sentence(outlook, Present(now), running), now)
 
 
 def _view(tx: Tx, row: ScheduleRow, said: str, now: int) -> ScheduleView:
-    return _shown(row, said, now, listing.last_of(tx, row.id, row.job), pending.edit_of(tx, row.id))
+    trigger = read_trigger(row.trigger)
+    return _shown(row, trigger, said, now, listing.last_of(tx, row.id, row.job), pending.edit_of(tx, row.id))
 
 
 def _shown(
-    row: ScheduleRow, said: str, now: int, last: Row | None, waits: pending.PendingEdit | None
+    row: ScheduleRow,
+    trigger: Trigger | None,
+    said: str,
+    now: int,
+    last: Row | None = None,
+    waits: pending.PendingEdit | None = None,
 ) -> ScheduleView:
-    trigger = read_trigger(row.trigger)
     if trigger is None and row.standing == "on":  # no engine has met it yet, or it would be set aside
         said = "not scheduled: its rule cannot be read by this machine."
     behind = row.next_due is not None and row.next_due < now

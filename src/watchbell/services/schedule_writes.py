@@ -28,6 +28,7 @@ from ..store.schedules.put import remove as end_schedule
 from ..store.tx import Tx
 from . import arguments
 from .commands import Command
+from .engines import look
 
 LONGEST_NAME = 200
 
@@ -70,19 +71,20 @@ def check_name(kind: str, name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Added:
     """A schedule that was just added: what was asked for, what was written, and what its job is. `begun`: a run of it was
-    asked for at once. `nodes`: there may be an engine."""
+    asked for at once. `running`: there is an engine, where that was to be looked at."""
 
     spec: ScheduleSpec
     made: Made
     job: KnownJob
     begun: bool
-    nodes: bool
+    running: bool
 
 
 def add_of_job(
     tx: Tx, name: str, job: str, trigger: Trigger, args: Mapping[str, Any], details: Details, doer: Doer
 ) -> Added:
-    """A schedule of a job that is known already. Conflict if the name is taken, NotFound without the job, BadArguments."""
+    """A schedule of a job that is known already, to be shown. Conflict if the name is taken, NotFound without the job,
+    BadArguments."""
     spec = spec_for(name, 0, trigger, "{}", details)
     ground = read_ground(tx, name, job, zones_asked(spec, doer))
     _refuse_taken(name, ground)
@@ -90,18 +92,28 @@ def add_of_job(
     if known is None or known.ended_at is not None:
         known = job_by_id(tx, job_called(tx, job))
     text = arguments.check(args, listing.parameters_of(known.lane, known.parameters), job)
-    return _add(tx, replace(spec, job=known.id, args=text), known, ground, doer)
+    running = ground.nodes and look(tx, doer.now).running
+    return _add(tx, replace(spec, job=known.id, args=text), known, running, ground, doer)
 
 
 def add_command(
-    tx: Tx, name: str, trigger: Trigger, command: Command | HttpRequest, details: Details, doer: Doer
+    tx: Tx,
+    name: str,
+    trigger: Trigger,
+    command: Command | HttpRequest,
+    details: Details,
+    doer: Doer,
+    *,
+    shown: bool = False,
 ) -> Added:
-    """A schedule of a command or a request, and its job of the same name. Conflict if the name is taken."""
+    """A schedule of a command or a request, and its job of the same name; `shown`: an engine is looked for, as what comes back
+    is to be shown. Conflict if the name is taken."""
     args = arguments.check(details.args, None, name)
     spec = spec_for(name, 0, trigger, args, details)
-    ground = read_ground(tx, name, name, zones_asked(spec, doer))
+    ground = read_ground(tx, name, name, zones_asked(spec, doer), new_job=True)
     _refuse_taken(name, ground)
     _refuse_foreign_job(tx, name, ground.job)
+    running = shown and ground.nodes and look(tx, doer.now).running
     wish = JobSpec(
         name=name,
         lane=command.lane,
@@ -113,16 +125,16 @@ def add_command(
     put = put_job(tx, wish, doer, ground)
     options = canonical(to_json(wish.options))
     known = KnownJob(put.id, name, wish.lane, None, None, "", 0, None, options, wish.command)
-    return _add(tx, replace(spec, job=put.id), known, ground, doer)
+    return _add(tx, replace(spec, job=put.id), known, running, ground, doer)
 
 
-def _add(tx: Tx, spec: ScheduleSpec, job: KnownJob, ground: Ground, doer: Doer) -> Added:
+def _add(tx: Tx, spec: ScheduleSpec, job: KnownJob, running: bool, ground: Ground, doer: Doer) -> Added:
     """Write a new schedule, and the run by hand that `run_at_start` asks for."""
     made = create(tx, spec, doer, ground)
     begun = spec.enabled and isinstance(spec.trigger, Interval) and spec.trigger.run_at_start
     if begun:
         ring_at_start(tx, made.id, doer)
-    return Added(spec, made, job, begun, ground.nodes)
+    return Added(spec, made, job, begun, running)
 
 
 def job_called(tx: Tx, name: str) -> int:
@@ -147,8 +159,10 @@ def refuse_unfilled(request: HttpRequest, trigger: Trigger, args: Mapping[str, A
 
 def end(tx: Tx, row: listing.ScheduleRow, doer: Doer) -> None:
     """End a schedule, with the alert rules about it and, where it is of that name, the job of its command."""
+    own = row.lane in BY_THEMSELVES and row.job_name == row.name
+    own = own and not listing.others_of_job(tx, row.job, row.id)
     end_schedule(tx, Catalog(), row.id, doer)
-    if row.lane in BY_THEMSELVES and row.job_name == row.name and listing.uses_of_job(tx, row.job)[0] == 0:
+    if own:
         listing.end_job(tx, row.job, doer.now)
 
 

@@ -30,7 +30,6 @@ from ..store.schedules.put import (
 from ..store.tx import Tx
 from . import arguments
 from .commands import Command, checked
-from .engines import look
 from .later_edits import edit_later, replaced, take_back
 from .schedule_views import (
     Changed,
@@ -137,22 +136,22 @@ def add_command_schedule(
     refuse_past(trigger, now)
     doer = Doer(actor, now, details.zone)
 
-    return _added(store, lambda tx: add_command(tx, name, trigger, command, details, doer), now)
+    return _added(store, lambda tx: add_command(tx, name, trigger, command, details, doer, shown=True), now)
 
 
 def _added(store: Store, add: Callable[[Tx], Added], now: int) -> ScheduleView:
     """Add a schedule, and show it. What was just written need not be read again, unless it is more than a schedule that
     waits for its first instant."""
 
-    def work(tx: Tx) -> tuple[Added, bool]:
+    def work(tx: Tx) -> Added:
         added = add(tx)
         tx.poke()
-        return added, added.nodes and look(tx, now).running
+        return added
 
-    added, running = store.write(work)
+    added = store.write(work)
     if added.begun or added.made.standing != "on":
         return show(store, added.spec.name, now=now)
-    return view_of_new(added.spec, added.made, added.job, running=running, now=now)
+    return view_of_new(added.spec, added.made, added.job, running=added.running, now=now)
 
 
 def edit(store: Store, name: str, change: Change, *, now: int, actor: str) -> Changed:

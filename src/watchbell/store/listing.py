@@ -336,6 +336,12 @@ def uses_of_job(tx: Tx, job: int) -> tuple[int, int | None]:
     return kept, None if live_run is None else int(live_run)
 
 
+def others_of_job(tx: Tx, job: int, schedule: int) -> bool:
+    """Whether a schedule that has not ended uses a job, beside this one."""
+    sql = "SELECT 1 FROM schedule WHERE job = ? AND ended_at IS NULL AND id <> ? LIMIT 1"
+    return tx.value(sql, (job, schedule)) is not None
+
+
 def end_job(tx: Tx, job: int, now: int) -> None:
     """A job that nobody can ask for any more; its ledger stays."""
     tx.later("UPDATE job SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, job))

@@ -39,6 +39,8 @@ class _Rule:
     """A trigger as it is stored, once bound to the zone and the instant of creation, with the blackouts of those who
     have it."""
 
+    here: Trigger
+    """With the rules that its zones have on this machine, and not in this database."""
     bound: Trigger
     blackouts: tuple[Blackout, ...]
     asked: str
@@ -61,9 +63,11 @@ class _Saying:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new schedule as it was written. `rule` is bound; the others are the texts of its row."""
+    """A new schedule as it was written. `rule` is bound, and `here` with the rules that its zones have on this machine; the
+    others are the texts of its row."""
 
     id: int
+    here: Trigger
     rule: Trigger
     blackouts: tuple[Blackout, ...]
     trigger: str
@@ -117,6 +121,7 @@ class Creation:
         first = rule.first if standing == "on" else None
         return Made(
             schedule,
+            rule.here,
             rule.bound,
             rule.blackouts,
             rule.json,
@@ -161,6 +166,7 @@ class Creation:
             content = under(asked, rules)
             bound, blackouts = content.trigger, content.policies.blackouts
             known = self._rules[key] = _Rule(
+                asked.trigger,
                 bound,
                 blackouts,
                 asked_text(bound),

@@ -18,6 +18,8 @@ from .versions import zone_for
 
 _JOB = "j.id, j.name, j.lane, j.app, j.ended_at, j.hash, j.revision, j.parameters, j.options, j.command"
 
+_BASE = "(SELECT value FROM meta WHERE key = 'id_base"
+
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
@@ -38,41 +40,48 @@ class KnownJob:
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What there is where a schedule is to be added. `schedule` and `new_job` are the ids that the next ones of their tables
-    have, `digests` the rules of those of its zones that the database knows."""
+    have (0: nobody asked), `digests` the rules of those of its zones that the database knows."""
 
     taken: bool
-    schedule: int
-    new_job: int
     nodes: bool
     """Whether a node has not ended, so that an engine may be running."""
     job: KnownJob | None
+    schedule: int
+    new_job: int
     digests: dict[str, str]
 
 
-def read_ground(tx: Tx, name: str, job: str, zones: Sequence[str] = ()) -> Ground:
-    """What there is for a schedule of this name, with the job of exactly that name; `zones` are those it asks."""
-    digests = "".join(", (SELECT digest FROM zone_in_force WHERE zone = ?)" for _ in zones)
+def read_ground(tx: Tx, name: str, job: str, zones: Sequence[str] = (), *, new_job: bool = False) -> Ground:
+    """What there is for a schedule of this name, with the job of exactly that name; `zones` are those it asks, `new_job`
+    says whether a job may be added with it."""
+    tables = ("schedule", "job") if new_job else ("schedule",)
+    ids = [f"(SELECT id FROM {table} ORDER BY id DESC LIMIT 1), {_BASE}:{table}')" for table in tables]
+    digests = ["(SELECT digest FROM zone_in_force WHERE zone = ?)" for _ in zones]
     row = tx.row(
-        "SELECT EXISTS (SELECT 1 FROM schedule WHERE workspace = 1 AND name = ? AND ended_at IS NULL), "
-        "(SELECT max(id) FROM schedule), (SELECT max(id) FROM job), "
-        "(SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('id_base', 'id_base:schedule')), "
-        "(SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key IN ('id_base', 'id_base:job')), "
-        f"EXISTS (SELECT 1 FROM node WHERE state IN ('up', 'draining')), {_JOB}{digests} "
-        "FROM (SELECT 1) one LEFT JOIN job j ON j.workspace = 1 AND j.name = ?",
+        "SELECT (SELECT 1 FROM schedule WHERE workspace = 1 AND name = ? AND ended_at IS NULL), "
+        f"(SELECT 1 FROM node WHERE state IN ('up', 'draining') LIMIT 1), {_JOB}, {_BASE}'), "
+        f"{', '.join([*ids, *digests])} "
+        # A row that is always there, so that there is an answer without such a job too.
+        "FROM meta m LEFT JOIN job j ON j.workspace = 1 AND j.name = ? WHERE m.key = 'catalog'",
         (name, *zones, job),
     )
     assert row is not None
-    taken, schedule, newest_job, base, job_base, nodes = row[:6]
-    known = None if row[6] is None else KnownJob(*row[6:16])
-    found = {zone: digest for zone, digest in zip(zones, row[16:], strict=True) if digest is not None}
+    known, (base, *numbers) = row[2:12], row[12:]
+    next_ids = [_after(base, *numbers[2 * place : 2 * place + 2]) for place in range(len(tables))]
+    found = zip(zones, numbers[2 * len(tables) :], strict=True)
     return Ground(
-        bool(taken),
-        max(schedule or 0, base or 0) + 1,
-        max(newest_job or 0, job_base or 0) + 1,
-        bool(nodes),
-        known,
-        found,
+        taken=row[0] is not None,
+        nodes=row[1] is not None,
+        job=None if known[0] is None else KnownJob(*known),
+        schedule=next_ids[0],
+        new_job=next_ids[1] if new_job else 0,
+        digests={zone: digest for zone, digest in found if digest is not None},
     )
+
+
+def _after(base: str | None, newest: int | None, own_base: str | None) -> int:
+    """The next id of a table, as `Tx.peek_id` says it: above all that may have been given out before a restore."""
+    return max(newest or 0, int(base or 0), int(own_base or 0)) + 1
 
 
 def job_by_id(tx: Tx, job: int) -> KnownJob:

@@ -187,7 +187,7 @@ def all_named(tx: Tx, names: Iterable[str]) -> dict[str, Stands]:
         # CROSS JOIN is an order for SQLite: it looks each name up, and not each schedule among the names.
         f"SELECT {_STANDS} FROM (SELECT ? AS names) p CROSS JOIN json_each(p.names) t CROSS JOIN schedule s {_VERSION} "
         f"WHERE s.name = t.value AND {_THERE}",
-        (json.dumps(wanted),),
+        (json.dumps(wanted, ensure_ascii=False),),
     )
     return {row[1]: Stands._make(row) for row in rows}
 
@@ -208,6 +208,28 @@ def put_schedule(tx: Tx, catalog: Catalog, spec: ScheduleSpec, doer: Doer) -> Pu
     return Putting(tx, catalog, doer).put(spec, found)
 
 
+class _Said:
+    """What many wishes say alike, but for their jobs and arguments. Their own policies are kept beside, so that nothing else
+    takes their place in memory."""
+
+    __slots__ = ("_asked", "_marks", "_own", "_policies", "content")
+
+    def __init__(self, own: Policies, content: Content, asked: str, policies: str) -> None:
+        self._own = own
+        self.content = content
+        self._asked = asked
+        self._policies = policies
+        self._marks: dict[tuple[str, int], str] = {}
+
+    def mark(self, spec: ScheduleSpec) -> str:
+        """The mark of the content, with the job and the arguments of this one."""
+        key = (spec.args, spec.job)
+        known = self._marks.get(key)
+        if known is None:
+            known = self._marks[key] = mark_of(self._asked, self._policies, spec.args, spec.job)
+        return known
+
+
 class Putting:
     """Compares wishes with the schedules that there are, in one transaction, and changes what is to be another. What many
     of them say alike is looked at once."""
@@ -216,7 +238,7 @@ class Putting:
         self._tx = tx
         self._catalog = catalog
         self._doer = doer
-        self._known: dict[tuple[Trigger, int, str, bool], tuple[Policies, Content, str, str]] = {}
+        self._known: dict[tuple[Trigger, int, str, bool], _Said] = {}
         self._raised = False
 
     def put(self, spec: ScheduleSpec, found: Stands) -> Put:
@@ -224,11 +246,10 @@ class Putting:
         tx, schedule = self._tx, found.id
         if found.revision > spec.revision and spec.app is not None and found.app == spec.app:
             return Put(schedule, "older")
-        _, content, asked, policies = self._said(spec, found.trigger)
-        mark = mark_of(asked, policies, spec.args, spec.job)
-        changed = mark != found.mark or (spec.trouble or None) != found.set_aside
+        said = self._said(spec, found.trigger)
+        changed = said.mark(spec) != found.mark or (spec.trouble or None) != found.set_aside
         if changed:
-            content = replace(content, job=spec.job, args=spec.args)
+            content = replace(said.content, job=spec.job, args=spec.args)
             _new_version(tx, self._catalog, schedule, spec, content, self._doer)
         switched = spec.enabled == bool(found.disabled) and self._switch(schedule, spec.enabled)
         labels = (tags_text(spec.tags), spec.about, None, spec.app, spec.source, spec.source_key)
@@ -245,16 +266,15 @@ class Putting:
             tx.later("UPDATE schedule SET revision = ? WHERE id = ?", (revision, schedule))
         return Put(schedule, "changed" if changed or switched else "unchanged")
 
-    def _said(self, spec: ScheduleSpec, stored: str) -> tuple[Policies, Content, str, str]:
-        """A wish's content, less its job and arguments, and the texts of it; bound as what is stored. Its own policies are
-        kept beside, so that nothing else takes their place in memory."""
+    def _said(self, spec: ScheduleSpec, stored: str) -> _Said:
+        """What a wish says, bound as what is stored."""
         judged = spec.trouble is None and spec.source is None
         key = (spec.trigger, id(spec.policies), stored, judged)
         known = self._known.get(key)
         if known is None:
             content = _rebound(spec, stored, self._doer)
             texts = asked_text(content.trigger), canonical(to_json(content.policies))
-            known = self._known[key] = (spec.policies, content, *texts)
+            known = self._known[key] = _Said(spec.policies, content, *texts)
         return known
 
     def _raise_catalog(self) -> None:

@@ -15,7 +15,7 @@ from ...core.triggers import Interval
 from .. import gates
 from ..alerts import forget
 from ..business_keys import expire_keys
-from ..journal import record_of
+from ..journal import record, record_of
 from ..revision import raise_catalog
 from ..tx import Tx
 from . import pending
@@ -106,6 +106,7 @@ def _catch_up(tx: Tx, catalog: Catalog, schedule: int, kind: str, doer: Doer) ->
 
 def remove(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> None:
     """End a schedule; what was due before runs, and its ledger stays."""
+    name = str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,)))
     effective = bring_up_to(tx, catalog, schedule, doer)
     tx.later("UPDATE pause SET until_at = ? WHERE schedule = ? AND until_at IS NULL", (effective, schedule))
     tx.later(
@@ -116,8 +117,8 @@ def remove(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> None:
     pending.forget(tx, schedule)
     tx.later("UPDATE schedule SET ended_at = ? WHERE id = ?", (effective, schedule))
     raise_catalog(tx)
-    forget(tx, str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,))))
-    record_of(tx, doer.now, doer.actor, "schedule.removed", schedule)
+    forget(tx, name)
+    record(tx, doer.now, doer.actor, "schedule.removed", name)
 
 
 def drop_waiting(tx: Tx, schedule: int, now: int, state: State, reason: str | None) -> int:

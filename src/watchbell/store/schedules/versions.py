@@ -18,7 +18,7 @@ from ...core.wallclock import ZoneRules
 from ..clocks import zones
 from ..tx import Tx
 from .catalog import policies_of
-from .pauses import Doer, stand
+from .pauses import Doer, stand_later
 from .trigger_texts import trigger_of
 
 
@@ -152,11 +152,11 @@ def put_in_force(tx: Tx, schedule: int, content: Content, effective: int, doer: 
         "UPDATE pause SET until_at = ? WHERE schedule = ? AND kind = 'set_aside' AND until_at IS NULL",
         (effective, schedule),
     )
-    due = None
-    if stand(tx, schedule) == "on":
-        due = first_due(content.trigger, effective, content.policies.blackouts)
+    stand_later(tx, schedule)
+    due = first_due(content.trigger, effective, content.policies.blackouts)
     tx.later(
-        "UPDATE cursor SET version = ?, next_due = ?, planned_until = ? WHERE schedule = ?",
-        (version, due, effective, schedule),
+        "UPDATE cursor SET version = ?, next_due = CASE (SELECT standing FROM schedule WHERE id = ?) WHEN 'on' THEN "
+        "CAST(? AS BIGINT) END, planned_until = ? WHERE schedule = ?",
+        (version, schedule, due, effective, schedule),
     )
     return version
