@@ -72,7 +72,7 @@ def test_a_statement_that_is_carried_out_for_many_at_once_takes_as_many_paramete
         marks = translated(one).count("%s")
         again = [] if batch.again is None else [batch.again]
         assert batch.text.count("%s") == marks + len(again), one
-        expected = [f"{{{n},{n},{n}}}" for n in [*range(marks), *again]]
+        expected = [f"{{{n}, {n}, {n}}}" for n in [*range(marks), *again]]
         assert batch.columns([tuple(range(marks))] * 3) == expected
 
 
