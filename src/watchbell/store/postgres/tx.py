@@ -30,7 +30,7 @@ _SAVE, _KEEP, _UNDO = (
 class PostgresTx(Tx):
     """One transaction of one connection. `channel` is where the nodes listen."""
 
-    __slots__ = ("_channel", "_conn", "_cursor", "_kept", "_poked", "_quoting", "wrote")
+    __slots__ = ("_channel", "_conn", "_cursor", "_kept", "_poked", "_quoting", "many_rows", "wrote")
     driver_errors = (psycopg.Error,)
 
     def __init__(self, conn: psycopg.Connection[Any], channel: str = "") -> None:
@@ -43,6 +43,8 @@ class PostgresTx(Tx):
         self._quoting: psycopg.ClientCursor[Any] | None = None
         self.wrote = False
         """Whether anything may have been changed."""
+        self.many_rows = 0
+        """How many rows were written by statements for many."""
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         self.wrote |= not sql.startswith("SELECT")
@@ -71,6 +73,7 @@ class PostgresTx(Tx):
         if not rows:
             return 0
         self.wrote = True
+        self.many_rows += len(rows)
         if len(rows) == 1:
             return self._execute(translated(sql), rows[0]).rowcount
         if (batch := BATCHED.get(sql)) is not None:
@@ -86,6 +89,7 @@ class PostgresTx(Tx):
         if not rows:
             return []
         self.wrote |= not sql.startswith("SELECT")
+        self.many_rows += len(rows)
         if len(rows) == 1:
             return self._execute(translated(sql), rows[0]).fetchall()
         if (batch := BATCHED.get(sql)) is not None:

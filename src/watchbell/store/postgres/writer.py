@@ -7,8 +7,8 @@ the middle of it and stay silent (`IDLE_MS`), so that a frozen process keeps nob
 whose reply was lost is asked of the server by the transaction's own id (PROTOCOL §9).
 
 To plan a statement takes the server longer than to carry it out. Where no pooler is in between, what is asked again and
-again is prepared; and as a table may grow from nothing to a million rows within seconds, the plans are made anew every
-second (`PLANS_US`).
+again is prepared; and as a table may grow from nothing to a million rows within seconds, the plans are made anew after so
+many rows (`PLANS_ROWS`), and now and then.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROW_MS = 1_500
 """How long the holder of the lock waits for a row: only an application's transaction can have it (`enqueue(tx=…)`), and
 that may last, while nobody else can write. A little longer than a server takes to find a deadlock."""
 STATEMENT_MS = 120_000
-PLANS_US = 1_000_000
+PLANS_US, PLANS_ROWS = 30_000_000, 20_000
 PREPARED_AFTER = 5
 _TRIES = 5
 _SAVE, _UNDO = "SAVEPOINT piece", "ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece"
@@ -50,7 +50,7 @@ class Writer:
         self._time = time
         self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
         self._turns = Turns(self._carry_out_group)
-        self._planned_us = 0
+        self._planned_us = self._rows = 0
         known = (
             "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text, "
             "(SELECT value FROM incarnation LIMIT 1), "
@@ -119,6 +119,7 @@ class Writer:
         except BaseException:
             self._roll_back()
             raise
+        self._rows += tx.many_rows
         try:
             tx.flush("COMMIT")
         except GONE as error:
@@ -193,9 +194,9 @@ class Writer:
 
     def _plans_are_old(self) -> bool:
         now = self._time.boot_us()
-        old = now - self._planned_us >= PLANS_US
+        old = now - self._planned_us >= PLANS_US or self._rows >= PLANS_ROWS
         if old:
-            self._planned_us = now
+            self._planned_us, self._rows = now, 0
         return old
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
