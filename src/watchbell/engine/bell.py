@@ -27,6 +27,7 @@ from ..store.tokens import Tokens
 from ..store.tx import Tx
 from .clockkeeper import ClockKeeper
 from .ends import Ends, Taken
+from .garbage import seldom
 from .house import House
 from .notes import Notes
 from .starter import Starter
@@ -165,9 +166,10 @@ class Bell:
             if not (taken.ended or look or version != self._seen or self._is_due(ahead)):
                 return
             self._seen, look = version, False
-            if self._turn(taken, ahead):
-                self._next = 0
-            self._begin()
+            with seldom():
+                if self._turn(taken, ahead):
+                    self._next = 0
+                self._begin()
 
     def _is_due(self, ahead: int) -> bool:
         return self._next is not None and self._next <= self._house.clock.wall_us() + ahead
