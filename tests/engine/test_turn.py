@@ -15,6 +15,7 @@ from watchbell.core.instants import MINUTE
 from watchbell.core.plan import CROWD
 from watchbell.engine.bell import PATIENCE_US, Bell
 from watchbell.errors import StoreUnavailable
+from watchbell.store.planning import Planned
 from watchbell.store.tx import Tx
 from watchbell.testing import Lasting
 
@@ -75,6 +76,24 @@ def test_nothing_that_is_due_is_without_a_row_for_longer_than_the_patience(story
     assert found.total() == CROWD + 50
     begun.until("02:00")
     begun.audit()
+
+
+def test_a_crowd_that_nobody_has_slots_for_is_queued_in_whole_batches(story: Begin) -> None:
+    begun = story(crowd(12 * CROWD, lasts="2h"), slots={"thread": 20})
+    begun.until("01:00")
+    sizes: list[int] = []
+    plan = begun.node._bell._clocks.plan
+
+    def counted(*args: Any) -> Planned:
+        planned = plan(*args)
+        sizes.append(planned.rows)
+        return planned
+
+    begun.node._bell._clocks.plan = counted  # type: ignore[method-assign,assignment]
+    begun.node.advance(f"{PATIENCE_US + 1}us")
+    written = [size for size in sizes if size]
+    assert sum(written) == 12 * CROWD - 20
+    assert len(written) <= 3
 
 
 @pytest.mark.parametrize("error", [ValueError("a fault"), StoreUnavailable("the server is away")])
