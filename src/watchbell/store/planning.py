@@ -69,6 +69,7 @@ class Planned:
     claims: list[Claim] = field(default_factory=list)
     rows: int = 0
     spans: int = 0
+    moved: int = 0
     queued: int = 0
     later: int = 0
     put_off: int | None = None
@@ -100,7 +101,9 @@ def plan_due(
         if tx.is_of_the_database(error):
             raise
         planned = _one_by_one(tx, planner, before, cursors, now)
-    planned.full_batch = full_batch and planned.put_off is None
+    # What comes due in a moment and finds no slot stays where it is: to look again at once would find the same.
+    moved = planned.moved > 0 or bool(planned.broken)
+    planned.full_batch = full_batch and planned.put_off is None and moved
     return planned
 
 
@@ -121,6 +124,7 @@ def _one_by_one(
         whole.claims += part.claims
         whole.rows += part.rows
         whole.spans += part.spans
+        whole.moved += part.moved
         whole.queued += part.queued
         whole.later += part.later
         whole.cancels += part.cancels
@@ -274,7 +278,7 @@ def _outages(tx: Tx, since: int, now: int, edge: int) -> list[tuple[str, int, in
 def _write(
     tx: Tx, plan: Plan, planner: Planner, definitions: dict[tuple[int, int], Definition], now: int
 ) -> Planned:
-    result = Planned(rows=len(plan.rows), spans=len(plan.spans))
+    result = Planned(rows=len(plan.rows), spans=len(plan.spans), moved=len(plan.moves))
     moved = (
         len(plan.moves)
         if planner.still
