@@ -142,3 +142,18 @@ def test_a_turn_takes_half_of_many_slots_and_all_of_a_few(story: Begin) -> None:
     begun.node.step()
     slots = bell._capacity().slots
     assert (slots["thread"], slots["process"]) == (500, 3)
+
+
+def test_a_crowd_in_a_full_lane_keeps_nobody_waiting_in_another(story: Begin) -> None:
+    def declare(bell: Watchbell) -> None:
+        crowd(6 * CROWD, lasts="1h")(bell)
+
+        @bell.job
+        async def other() -> None: ...
+
+        bell.add_schedule("other", other, cron("0 * * * *", tz="UTC"))
+
+    begun = story(declare, slots={"thread": 2, "async": 5})
+    begun.until("01:00")
+    begun.node.advance("10ms")
+    assert begun.value("SELECT state FROM occurrence WHERE lane = 'async'") == "succeeded"

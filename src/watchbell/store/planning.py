@@ -48,7 +48,7 @@ MOVE = (
 class Planner:
     """Who plans, and what it may claim. Without a node nothing is claimed: rows are queued for whoever runs. `upto` is
     where to stop before now, and `why` what kept the rows from being planned before. For `patience_us` a crowd that finds
-    no slot is left unplanned."""
+    no slot is left unplanned, if nothing else can stand behind it: `lanes` are those that jobs have."""
 
     catalog: Catalog
     node: int | None = None
@@ -59,6 +59,7 @@ class Planner:
     why: Reason | None = None
     still: bool = False
     patience_us: int = 0
+    lanes: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(slots=True)
@@ -99,16 +100,17 @@ def plan_due(
         if tx.is_of_the_database(error):
             raise
         planned = _one_by_one(tx, planner, before, cursors, now)
-    # What is merely ahead, and finds no slot, is not worth another look before its instant.
-    moved = planned.moved or planned.broken
-    planned.full_batch = full_batch and planned.put_off is None and bool(moved)
+    # What comes due in a moment and finds no slot stays where it is: to look again at once would find the same.
+    moved = planned.moved > 0 or bool(planned.broken)
+    planned.full_batch = full_batch and planned.put_off is None and moved
     return planned
 
 
 def _due(tx: Tx, planner: Planner, capacity: Capacity, now: int, upto: int) -> tuple[list[Row], bool]:
     """The cursors to be planned, and whether there may be more: of a crowd that may be left for a moment as many as find a
     slot, and a few to see that it is one."""
-    few = min(BATCH, sum(capacity.slots.values()) + CROWD) if planner.patience_us else BATCH
+    free = sum(capacity.slots.get(lane, 0) for lane in planner.lanes())
+    few = min(BATCH, free + CROWD) if planner.patience_us else BATCH
     found = tx.rows(_CURSORS, (upto, few))
     if few < BATCH // 2 and len(found) == few and found[0][1] <= now - planner.patience_us:
         few, found = BATCH, tx.rows(_CURSORS, (upto, BATCH))  # they are left no longer
@@ -194,7 +196,7 @@ def _plan(
         )
         for schedule, at, until, version in readable
     ]
-    batch, put_off = leave_a_crowd(batch, capacity, now, planner.patience_us)
+    batch, put_off = leave_a_crowd(batch, capacity, now, planner.patience_us, planner.lanes())
     keys = {key for due in batch for key in due.gates}
     if keys:
         capacity.gates = gates.room(tx, keys)
