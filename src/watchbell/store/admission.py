@@ -40,10 +40,12 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Begun:
-    """Waiting rows that were let in: those to be claimed, and whether there may be more of them."""
+    """Waiting rows that were let in: those to be claimed, and whether there may be more of them. `wished`: something that
+    runs was asked to end."""
 
     claimed: list[Row] = field(default_factory=list)
     full_batch: bool = False
+    wished: bool = False
 
 
 _STARTING = "state = 'waiting' AND schedule IS NOT NULL"
@@ -130,7 +132,7 @@ def begin_waiting(tx: Tx, planner: Planner, capacity: Capacity, rows: Sequence[R
     plan = let_in(batch, capacity, now)
     gates.change(tx, {key: by for key, by in plan.gates.items() if by})
     by_id = {row[0]: row for row in rows}
-    begun = Begun(full_batch=len(plan.rows) == BATCH)
+    begun = Begun(full_batch=len(plan.rows) == BATCH, wished=bool(plan.cancels))
     for new in plan.rows:
         if new.state is State.CLAIMED:
             begun.claimed.append(by_id[new.id])

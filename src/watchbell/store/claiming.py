@@ -123,7 +123,7 @@ class _ClaimStep:
         """Claim what has passed, and write down what was counted on the way."""
         if rows:
             self.result.claims = grant(self.tx, self.planner, rows, self.now, self.door)
-            self.result.wished = any(row[16] is not None for row in rows)
+            self.result.wished |= any(row[16] is not None for row in rows)
         self.door.close()
         if self.missed:
             self.result.alerts = observe(self.tx, self.missed, self.now)
@@ -140,6 +140,7 @@ class _ClaimStep:
             return []
         begun = begin_waiting(self.tx, self.planner, self.capacity, rows, self.now)
         self.result.full_batch |= begun.full_batch
+        self.result.wished |= begun.wished
         return begun.claimed
 
     def asked(self, lane: str, share: int) -> list[Row]:
