@@ -216,7 +216,7 @@ def request_cancel(tx: Tx, run: int, why: str, doer: Doer) -> str:
             "held_by = NULL, ready_at = NULL WHERE id = ? AND state = ?",
             (why, doer.now, run, state.value),
         )
-        keys = json.loads(row[1]) if row[1] else []
+        keys = gates.keys_of(row[1])
         if keys and state in (State.QUEUED, State.RETRYING):
             gates.change(tx, dict.fromkeys(keys, -1))
             gates.let_in(tx, keys)
