@@ -7,7 +7,6 @@ start is free. A row that is between two attempts keeps its state, and waits a l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -172,7 +171,7 @@ def put_away(tx: Tx, row: Row, now: int, ending: State, reason: Reason, note: st
         (after.value, reason.value, note, now, run, before.value),
     )
     if row[12] and before in (State.QUEUED, State.RETRYING):
-        passed = json.loads(row[12])
+        passed = gates.keys_of(row[12])
         gates.change(tx, dict.fromkeys(passed, -1))
         gates.let_in(tx, passed)
     expire_keys(tx, [run], now)
@@ -231,7 +230,7 @@ class Door:
             self._hold(row, state, f"{PREFIX}{rate}")
             return Step.HELD
         if row[12] and state in (State.WAITING, State.HELD):
-            passed = json.loads(row[12])
+            passed = gates.keys_of(row[12])
             full = next((key for key, n in gates.room(self._tx, passed).items() if n <= 0), None)
             if full is not None:
                 self._hold(row, state, full)
@@ -269,6 +268,6 @@ class Door:
             (by, run, state.value),
         )
         if row[12] and state is State.QUEUED:
-            passed = json.loads(row[12])
+            passed = gates.keys_of(row[12])
             gates.change(self._tx, dict.fromkeys(passed, -1))
             gates.let_in(self._tx, passed)

@@ -7,7 +7,6 @@ Where a slot and every gate are free the row is inserted as claimed, so that the
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -265,7 +264,7 @@ def live_rows(tx: Tx, schedules: Sequence[int]) -> dict[int, tuple[Standing, ...
             run,
             State(state),
             due_at,
-            tuple(json.loads(keys)) if keys else (),
+            tuple(gates.keys_of(keys)) if keys else (),
             by_hand=again or origin == "manual",
             behind=again and state == State.HELD,
         )
