@@ -31,6 +31,7 @@ from .ends import Ends, Taken
 from .garbage import seldom
 from .house import House
 from .notes import Notes
+from .recovery import subject_of
 from .starter import Starter
 from .telling import Teller
 
@@ -147,13 +148,7 @@ class Bell:
 
     def _describe(self, claim: Claim) -> tuple[str, tuple[str, ...]]:
         """Whom an alert is about; asked inside the settlement's transaction."""
-        tx, catalog = self._inside, self._house.catalog
-        job = catalog.job(tx, claim.job)
-        if claim.schedule is not None and claim.version is not None:
-            known, _ = catalog.definitions(tx, [(claim.schedule, claim.version)])
-            for definition in known.values():
-                return definition.name, (*definition.tags, *job.tags)
-        return job.name, job.tags
+        return subject_of(self._inside, self._house.catalog, claim)
 
     _inside: Tx
 
