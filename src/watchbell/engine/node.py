@@ -49,7 +49,7 @@ from .notes import Notes
 from .peers import Peers
 from .recovery import Recovered, announce, take_over
 from .sources import Sources
-from .standby import StandBy
+from .standby import StandBy, may_return
 from .trouble import Trouble
 from .watcher import Watcher
 
@@ -161,11 +161,17 @@ class Node:
                     if self._lock is not None:
                         self._lock.let_go(self._successor())
                 except StoreError as error:
-                    if not (self.standing_by or self._may_come_back(error)):
+                    comes_back = self.store.shared and may_return(error, self.ready.is_set())
+                    if not (self.standing_by or comes_back):
                         raise
                     # Whoever stalled may hold the write lock of the database as well: a stand-by does not give up.
                     _log.error("engine.take_over_failed: %s; trying again", error)
+                    stands_by, self.standing_by = (
+                        self.standing_by,
+                        True,
+                    )  # nobody who starts it waits for that
                     self.house.clock.wait(self._stop, RETRY_US)
+                    self.standing_by = stands_by
         except Exception as error:
             self.error = error
             _log.critical("engine.ended: %s", error, exc_info=not isinstance(error, WatchbellError))
@@ -175,11 +181,6 @@ class Node:
             self.house.hooks.tell("engine.stopped", {"node": self.house.node})
             self.ended.set()
             self.ready.set()
-
-    def _may_come_back(self, error: StoreError) -> bool:
-        """Whether a node that has acted, was declared dead, and cannot reach the store goes on trying."""
-        over = isinstance(error, (StoreGone, StoreCorrupt, DiskFailing))
-        return self.store.shared and self.ready.is_set() and not over
 
     def _successor(self) -> int | None:
         """The process that acts in place of this one."""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from ..core.instants import human_duration
-from ..errors import StoreError
+from ..errors import DiskFailing, StoreCorrupt, StoreError, StoreForbidden, StoreGone, StoreUnavailable
 from ..store import nodes
 from ..store.nodes import NodeInfo
 from ..store.sqlite.lock import EngineLock
@@ -20,6 +20,14 @@ from .house import House
 
 CONTEND_US = 250_000
 _log = logging.getLogger("watchbell.engine")
+
+
+def may_return(error: StoreError, acted: bool) -> bool:
+    """Whether a node of a store that several share goes on trying. Its store was open: a server that went away while it took
+    over comes back. One that has acted and was declared dead begins anew whatever it was, but for what no wait mends."""
+    if isinstance(error, (StoreGone, StoreCorrupt, DiskFailing)):
+        return False
+    return acted or (isinstance(error, StoreUnavailable) and not isinstance(error, StoreForbidden))
 
 
 class StandBy:
