@@ -191,3 +191,8 @@ def test_every_change_is_kept_with_who_made_it(house: House) -> None:
     assert house.rows("SELECT actor, action, subject FROM audit_event ORDER BY id") == [
         ("anna", f"schedule.{word}", "s") for word in words
     ]
+
+
+def test_a_job_whose_row_is_gone_is_said_in_words(house: House) -> None:
+    with pytest.raises(AssertionError, match="the row of job 77 is gone from the database"):
+        house.store.read(lambda tx: house.catalog.job(tx, 77))

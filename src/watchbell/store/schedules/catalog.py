@@ -110,7 +110,9 @@ class Catalog:
         known = self._jobs.get(job)
         if known is None:
             row = tx.row(f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?", (job,))
-            assert row is not None
+            assert row is not None, (
+                f"the row of job {job} is gone from the database, where nothing removes one"
+            )
             self._jobs[job] = known = _as_far_as_it_can_be_read(row)
         return known
 
