@@ -187,7 +187,7 @@ class Watcher:
         )
         expire_keys(tx, [run], now)
         if keys and state in (State.QUEUED, State.RETRYING):
-            passed = json.loads(keys)
+            passed = gates.keys_of(keys)
             gates.change(tx, dict.fromkeys(passed, -1))
             gates.let_in(tx, passed)
         if schedule is not None:

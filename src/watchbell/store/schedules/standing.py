@@ -7,9 +7,6 @@ its run goes on from there, whatever kind of end that was.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
 from ...core.states import LIVE, Reason, State, check, sql_list
 from ...core.triggers import Interval
 from .. import gates
@@ -136,7 +133,7 @@ def drop_waiting(tx: Tx, schedule: int, now: int, state: State, reason: str | No
             (state.value, reason, now, run, before),
         )
         if keys and before == State.QUEUED:
-            passed: Sequence[str] = json.loads(keys)
+            passed = gates.keys_of(keys)
             gates.change(tx, dict.fromkeys(passed, -1))
             gates.let_in(tx, passed)
     if rows:
