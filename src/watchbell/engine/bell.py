@@ -286,7 +286,8 @@ class Bell:
 
     def _set_aside(self, tx: Tx, schedule: int, text: str, now: int) -> None:
         doer = schedules.Doer(f"node {self._house.node}", now, self._house.zone)
-        schedules.stand_still(tx, self._house.catalog, schedule, "set_aside", doer, text)
+        if not schedules.stand_still(tx, self._house.catalog, schedule, "set_aside", doer, text):
+            return
         name = str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,)))
         _log.error("schedule.set_aside: %s: %s; every other schedule goes on", name, text)
         alerts.observe(

@@ -13,6 +13,7 @@ from functools import partial
 
 from ..core.claim import Claim
 from ..core.definition import Definition
+from ..core.instants import EARLIEST, LATEST
 from ..core.plan import CROWD, UNNUMBERED, Capacity, Due, Plan, Standing, decide, leave_a_crowd, outage_reason
 from ..core.policies import CatchUp, CatchUpOrder, Policies
 from ..core.states import LIVE, Reason, State, sql_list
@@ -181,7 +182,8 @@ def _plan(
 ) -> Planned:
     """Plan these cursors; `alive` are the schedules of which something may be live."""
     definitions, broken = planner.catalog.definitions(tx, [(row[0], row[3]) for row in cursors])
-    readable = [row for row in cursors if (row[0], row[3]) in definitions]
+    nowhere = [row[0] for row in cursors if not EARLIEST <= row[1] <= LATEST]
+    readable = [row for row in cursors if (row[0], row[3]) in definitions and row[0] not in nowhere]
     live = live_rows(tx, alive)
     outages = _outages(tx, min((row[2] for row in readable), default=now), now, planner.gap_edge_us)
     batch = [
@@ -205,6 +207,7 @@ def _plan(
     result = _write(tx, plan, planner, definitions, now)
     result.put_off = put_off
     result.broken = [(schedule, text) for (schedule, _), text in broken.items()]
+    result.broken += [(schedule, "it is due outside of the calendar") for schedule in nowhere]
     result.broken += [(due.schedule, f"its rule cannot be evaluated: {text}") for due, text in plan.broken]
     return result
 
