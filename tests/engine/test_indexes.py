@@ -22,7 +22,9 @@ LONG = ("occurrence", "cursor", "schedule", "schedule_version")
 WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LIVE_ONLY = (
     "occurrence_waiting",
+    "occurrence_starting",
     "occurrence_queued",
+    "occurrence_asked",
     "occurrence_held",
     "occurrence_live",
     "occurrence_revoked",

@@ -14,8 +14,10 @@ import pytest
 
 from tests import databases
 from watchbell import Run, Watchbell, every
+from watchbell.core.instants import EARLIEST
 from watchbell.core.plan import Plan
 from watchbell.core.policies import Retry
+from watchbell.engine.recovery import Recovered, announce
 from watchbell.errors import BadPolicy, StoreGone
 from watchbell.store import planning
 from watchbell.store.sqlite.lock import EngineLock
@@ -149,3 +151,64 @@ def test_a_hook_that_hangs_or_wants_to_leave_disturbs_nobody() -> None:
     assert called.wait(20)
     bell.stop(grace="1s")
     hang.set()
+
+
+def set_aside_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [text for record in caplog.records if "schedule.set_aside" in (text := record.getMessage())]
+
+
+@pytest.mark.parametrize("due", [-(2**63), EARLIEST - 1])
+def test_a_schedule_that_is_due_outside_of_the_calendar_is_set_aside_and_keeps_no_engine_from_acting(
+    due: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock.at("2026-11-21T00:00:00Z")
+    bell = Watchbell(databases.fresh(), clock=clock)
+    ran: list[str] = []
+    for name in ("good", "bad"):
+        bell.add_schedule(name, bell.job(name=name)(lambda name=name: ran.append(name)), every("1m"))
+    node = StepNode(bell)
+    node.house.store.write(
+        lambda tx: tx.run(
+            "UPDATE cursor SET next_due = ? WHERE schedule = (SELECT id FROM schedule WHERE name = 'bad')",
+            (due,),
+        )
+    )
+    with caplog.at_level("INFO"):
+        announce(node.house, Recovered(1, 1, 0, 0, 0))
+        node.advance("2m")
+    assert "next due outside of the calendar, which is overdue" in caplog.text
+    assert ran == ["good", "good"]
+    (said,) = set_aside_lines(caplog)
+    assert "bad: it is due outside of the calendar" in said
+    assert node.rows("SELECT min(due_at) >= 0 FROM occurrence") in ([(1,)], [(True,)])
+    assert node.rows("SELECT count(*) FROM span WHERE from_at < 0") == [(0,)]
+
+
+def test_one_that_is_set_aside_and_due_all_the_same_is_looked_at_once_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock.at("2026-11-21T00:00:00Z")
+    bell = Watchbell(databases.fresh(), clock=clock)
+    bell.add_schedule("bad", bell.job(name="bad")(lambda: None), every("1m"))
+    node = StepNode(bell)
+    monkeypatch.setattr(planning, "decide", lambda *_: 1 / 0)
+    node.advance("2m")
+    assert len(set_aside_lines(caplog)) == 1
+    node.house.store.write(lambda tx: tx.run("UPDATE cursor SET next_due = planned_until + 1"))
+    node.advance("2m")
+    assert len(set_aside_lines(caplog)) == 1
+    assert node.rows("SELECT next_due FROM cursor") == [(None,)]
+    assert node.rows("SELECT count(*) FROM pause WHERE kind = 'set_aside'") == [(1,)]
+
+
+def test_one_that_is_due_beyond_the_calendar_keeps_no_engine_from_acting() -> None:
+    bell = Watchbell(databases.fresh(), clock=ManualClock.at("2026-11-21T00:00:00Z"))
+    bell.add_schedule("bad", bell.job(name="bad")(lambda: None), every("1m"))
+    node = StepNode(bell)
+    node.house.store.write(lambda tx: tx.run("UPDATE cursor SET next_due = ?", (2**63 - 1,)))
+    announce(node.house, Recovered(1, 1, 0, 0, 0))
+    ran: list[str] = []
+    node.advance("1m")
+    bell.add_schedule("good", bell.job(name="good")(lambda: ran.append("good")), every("1m"))
+    node.advance("2m")
+    assert ran == ["good", "good"]

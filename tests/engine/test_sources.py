@@ -253,6 +253,15 @@ def test_a_source_that_asks_for_a_job_nobody_knows_changes_nothing(story: Begin)
     assert names(begun) == []
 
 
+def test_a_key_that_no_index_holds_is_refused_and_nothing_changes(story: Begin) -> None:
+    table = Table(one="10m")
+    begun = story(table.declare)
+    table.rows = [replace(table.rows[0], key="k" * 201)]
+    with pytest.raises(Exception, match="The key of a schedule of source 'websites' has 201 characters"):
+        begun.bell.reload()
+    assert names(begun) == []
+
+
 def step(begun: Story, seconds: float) -> None:
     """Let the sources' own loop do what it does in this time."""
     end = begun.now + int(seconds * SECOND)

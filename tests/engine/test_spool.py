@@ -3,11 +3,13 @@ one who lives."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from watchbell.core.policies import Retry
 from watchbell.engine import spool
 from watchbell.engine.recovery import write_spooled
 from watchbell.engine.spool import Spool, folder_of, write_left
-from watchbell.errors import StoreUnavailable
+from watchbell.errors import StoreError, StoreUnavailable
 from watchbell.store.settling import Ended
 from watchbell.testing import Lasting
 
@@ -129,6 +131,74 @@ def test_what_cannot_be_made_sense_of_stays_is_said_once_and_is_in_nobodys_way(
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_what_is_said_of_a_strange_file_is_short_and_on_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = left(tmp_path, 7, end(1)).rename(tmp_path / "7-\x1b[31m\nengine.ready")
+    file.write_bytes(b"\xff" * 5000 + b"\n")
+    assert runs_left(tmp_path) == []
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.isprintable()
+    assert len(said) < 1500
+
+
+WRONG: list[tuple[str, str, Any]] = [
+    ("claim", "run", 99_999_999_999_999_999_999),
+    ("claim", "run", "1"),
+    ("claim", "run", True),
+    ("claim", "epoch", {"a": 1}),
+    ("claim", "schedule", -(2**63) - 1),
+    ("claim", "gates", "abc"),
+    ("claim", "gates", [["a"]]),
+    ("claim", "key", 5),
+    ("claim", "rerun", 1),
+    ("claim", "retry", {"max_attempts": 2, "on": [{}], "exit_codes": []}),
+    ("outcome", "ended_at", 1.5),
+    ("outcome", "began_at", 2**63),
+    ("outcome", "error_type", {}),
+    ("outcome", "exit_code", "0"),
+]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), WRONG)
+def test_a_value_of_another_type_or_size_is_not_handed_to_the_database(
+    tmp_path: Path, part: str, name: str, value: Any
+) -> None:
+    file = left(tmp_path, 7, end(1), end(3))
+    first, second, _ = file.read_text().split("\n")
+    data = json.loads(second)
+    data[part][name] = value
+    file.write_text(f"{first}\n{json.dumps(data)}\n")
+    left(tmp_path, 8, end(2))
+    assert runs_left(tmp_path) == [2]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "change", [{"node": 2**70}, {"node": "7"}, {"lines": [[1, 5, "stdout", "info", None]]}, {"lines": [5]}]
+)
+def test_so_is_a_node_or_a_line_of_output(tmp_path: Path, change: dict[str, Any]) -> None:
+    file = left(tmp_path, 7, end(1))
+    file.write_text(json.dumps(json.loads(file.read_text()) | change) + "\n")
+    assert runs_left(tmp_path) == []
+    assert file.exists()
+
+
+def test_a_file_is_read_in_parts_and_no_line_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "LONGEST_LINE", 5000)
+    file = left(tmp_path, 7, *(end(run) for run in range(1, 31)))
+    parts: list[list[int]] = []
+    assert write_left(tmp_path, lambda ended: parts.append([item.claim.run for item in ended])) == 30
+    assert [run for part in parts for run in part] == list(range(1, 31))
+    assert len(parts) > 1
+    file = left(tmp_path, 7, end(1))
+    file.write_bytes(file.read_bytes() + b" " * 6000)
+    assert runs_left(tmp_path) == []
+    assert file.exists()
+
+
 # --- who may take it --------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +294,24 @@ def test_what_could_not_be_written_stays_for_the_next_one(tmp_path: Path) -> Non
     with pytest.raises(StoreUnavailable):
         write_left(tmp_path, refuse)
     assert runs_left(tmp_path) == [1]
+
+
+def test_what_the_database_refuses_stays_and_is_in_nobodys_way(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = left(tmp_path, 7, end(1))
+    left(tmp_path, 8, end(2))
+    found: list[int] = []
+
+    def refuse_the_first(ended: list[Ended]) -> None:
+        if ended[0].claim.run == 1:
+            raise StoreError("The database refused a statement.")
+        found.append(ended[0].claim.run)
+
+    assert write_left(tmp_path, refuse_the_first) == 1
+    assert found == [2]
+    assert list(tmp_path.iterdir()) == [file]
+    assert "refused a statement" in caplog.text
 
 
 def test_what_is_no_file_of_this_user_is_not_read(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from watchbell.core.instants import MINUTE
 from watchbell.core.plan import CROWD
 from watchbell.engine.bell import PATIENCE_US, Bell
 from watchbell.errors import StoreUnavailable
+from watchbell.store.planning import Planned
 from watchbell.store.tx import Tx
 from watchbell.testing import Lasting
 
@@ -77,6 +78,24 @@ def test_nothing_that_is_due_is_without_a_row_for_longer_than_the_patience(story
     begun.audit()
 
 
+def test_a_crowd_that_nobody_has_slots_for_is_queued_in_whole_batches(story: Begin) -> None:
+    begun = story(crowd(12 * CROWD, lasts="2h"), slots={"thread": 20})
+    begun.until("01:00")
+    sizes: list[int] = []
+    plan = begun.node._bell._clocks.plan
+
+    def counted(*args: Any) -> Planned:
+        planned = plan(*args)
+        sizes.append(planned.rows)
+        return planned
+
+    begun.node._bell._clocks.plan = counted  # type: ignore[method-assign,assignment]
+    begun.node.advance(f"{PATIENCE_US + 1}us")
+    written = [size for size in sizes if size]
+    assert sum(written) == 12 * CROWD - 20
+    assert len(written) <= 3
+
+
 @pytest.mark.parametrize("error", [ValueError("a fault"), StoreUnavailable("the server is away")])
 def test_what_has_ended_is_written_though_planning_fails(story: Begin, error: Exception) -> None:
     begun = story(crowd(1, lasts="90m"))
@@ -123,3 +142,18 @@ def test_a_turn_takes_half_of_many_slots_and_all_of_a_few(story: Begin) -> None:
     begun.node.step()
     slots = bell._capacity().slots
     assert (slots["thread"], slots["process"]) == (500, 3)
+
+
+def test_a_crowd_in_a_full_lane_keeps_nobody_waiting_in_another(story: Begin) -> None:
+    def declare(bell: Watchbell) -> None:
+        crowd(6 * CROWD, lasts="1h")(bell)
+
+        @bell.job
+        async def other() -> None: ...
+
+        bell.add_schedule("other", other, cron("0 * * * *", tz="UTC"))
+
+    begun = story(declare, slots={"thread": 2, "async": 5})
+    begun.until("01:00")
+    begun.node.advance("10ms")
+    assert begun.value("SELECT state FROM occurrence WHERE lane = 'async'") == "succeeded"

@@ -83,6 +83,13 @@ def test_the_run_says_who_it_is(sink: Remembered) -> None:
     run.raise_if_cancelled()
 
 
+@pytest.mark.parametrize("name", ["x" * 201, "a\0b", "\ud800", 7])
+def test_a_step_has_a_name_that_every_database_can_hold(sink: Remembered, name: Any) -> None:
+    run = Run(assignment(7), sink)
+    with pytest.raises(errors.BadInput, match="The name of a step"):
+        run.once(name)
+
+
 def test_the_chain_of_types_names_each_class_by_both_its_names() -> None:
     assert type_chain(errors.NeverMatches)[:4] == (
         "watchbell.errors.NeverMatches",

@@ -309,3 +309,13 @@ def test_a_run_that_was_tried_again_says_how_often(store: Store) -> None:
     assert runs.show(store, run, now=NOW).run.sentence == "succeeded after 2 attempts, the last of 2 s"
     end(store, run, "failed", attempt=3, began_at=None)
     assert runs.show(store, run, now=NOW).run.sentence == "failed after 3 attempts"
+
+
+@pytest.mark.parametrize("key", ["k" * 201, "a\0b"])
+def test_a_key_that_not_every_database_can_hold_is_refused_with_nothing_written(
+    store: Store, key: str
+) -> None:
+    function_job(store, "mail")
+    with pytest.raises(BadInput, match="The key of a run"):
+        run_now(store, "mail", key=key)
+    assert run_now(store, "mail", key="k" * 200).new

@@ -76,7 +76,7 @@ def test_those_settings_are_in_force_on_the_connection(postgres_url: str) -> Non
     [
         (
             "postgresql://db/shop?nonsense=1",
-            "cannot be read .*nonsense.*; write postgresql://user:password@host",
+            r"cannot be read \(nonsense is no parameter\); write postgresql://user:password@host",
         ),
         ("postgresql://[::1/shop", "cannot be read"),
         ("postgresql://db/shop?listen=nonsense", "cannot be read"),
@@ -91,6 +91,27 @@ def test_those_settings_are_in_force_on_the_connection(postgres_url: str) -> Non
 def test_a_url_that_cannot_be_meant_is_refused(url: str, said: str) -> None:
     with pytest.raises(BadConfiguration, match=said):
         open_store(url, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("postgresql://root:SECRET@[::1/x", "The database URL"),
+        ("postgresql://root:SECRET%zz@h", "The database URL"),
+        ("postgresql://root:SEC%00RET@h/x", "The database URL"),
+        ("postgresql://root:SECRET/x@h/x", "The database URL"),
+        ("postgresql://root:x@SECRET@h/x", "The database URL"),
+        ("postgresql://root:x?SECRET=y@h/x", "The database URL"),
+        ("postgresql://h/x?password=%zzSECRET", "What follows"),
+        ("postgresql://h/x?listen=http://me:SECRET@h/x", "The listen="),
+        ("postgresql://h/x?listen=postgresql://me:SECRET@[::1/x", "The listen="),
+    ],
+)
+def test_no_refusal_of_a_url_shows_a_password(url: str, part: str) -> None:
+    with pytest.raises(BadConfiguration, match=f"^{part}") as caught:
+        parse_url(url)
+    assert "SECRET" not in str(caught.value)
+    assert "write postgresql://user:password@host" in str(caught.value)
 
 
 # --- a server that does not take us -----------------------------------------------------------------------------------

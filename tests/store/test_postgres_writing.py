@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
+import string
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -338,3 +340,15 @@ def test_a_store_that_was_closed_says_so(database: str) -> None:
         store.write(put(1))
     with pytest.raises(StoreUnavailable, match="has been closed"):
         numbers(store)
+
+
+def test_a_value_too_long_for_an_index_is_a_refused_statement_and_no_lost_server(
+    store: PostgresStore,
+) -> None:
+    store.write(lambda tx: tx.run("CREATE TABLE named (name TEXT PRIMARY KEY)"))
+    too_long = "".join(secrets.choice(string.ascii_letters) for _ in range(12_000))
+    with pytest.raises(StoreError, match="refused a statement: index row") as caught:
+        store.write(lambda tx: tx.run("INSERT INTO named (name) VALUES (?)", (too_long,)))
+    assert not isinstance(caught.value, StoreUnavailable)
+    store.write(lambda tx: tx.run("INSERT INTO named (name) VALUES ('short')"))
+    assert store.read(lambda tx: tx.rows("SELECT name FROM named")) == [("short",)]

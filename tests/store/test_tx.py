@@ -201,6 +201,24 @@ def test_an_attempt_undoes_what_was_written_later_within_it_and_nothing_before(s
     assert [row[0] for row in all_of(store)] == [1, 3, 5]
 
 
+def test_what_an_undone_attempt_wanted_done_after_the_commit_is_not(store: Store) -> None:
+    called: list[str] = []
+
+    def write(tx: Tx) -> None:
+        def later(word: str, answer: bool | None) -> bool | None:
+            tx.after_commit(lambda: called.append(word))
+            return answer
+
+        later("before", None)
+        tx.attempt(lambda: later("undone", None))
+        tx.attempt(lambda: later("done", True))
+        with pytest.raises(ZeroDivisionError):
+            tx.attempt(lambda: later("raised", bool(1 // 0)))
+
+    store.write(write)
+    assert called == ["before", "done"]
+
+
 def test_attempts_lie_in_each_other(store: Store) -> None:
     def write(tx: Tx) -> None:
         def outer() -> int | None:

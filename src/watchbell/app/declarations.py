@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from ..core.http_request import HttpRequest
+from ..core.keys import check_key
 from ..core.policies import JobOptions, Policies
 from ..core.triggers import Trigger
 from ..engine.handlers import Handler, Handlers
@@ -256,7 +257,8 @@ class Declarations:
         """A source's item as (key, the wish or why it cannot be scheduled, job). `jobs`: those that were found already."""
         checks.kind(item, Declared, f"What the source {source!r} gives")
         checks.kind(item.job, (Job, str), "The job of a schedule")
-        key, name = str(item.key), item.job if isinstance(item.job, str) else item.job.name
+        key = check_key(str(item.key), f"The key of a schedule of source {source!r}", BadDeclaration)
+        name = item.job if isinstance(item.job, str) else item.job.name
         found = job_named(tx, name, jobs)
         if found is None:
             raise BadDeclaration(

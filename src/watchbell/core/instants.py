@@ -52,6 +52,7 @@ __all__ = [
     "parse_instant",
     "read_time",
     "reading_text",
+    "stored_text",
     "to_datetime",
     "to_text",
 ]
@@ -107,6 +108,11 @@ def to_text(instant: Instant) -> str:
     """The instant as RFC 3339 in UTC, "2026-11-21T08:00:00Z"; the fraction only where there is one."""
     _within(instant)
     return reading_text(instant, "T") + "Z"
+
+
+def stored_text(instant: Instant) -> str:
+    """The same of one that nobody has checked, for a line of the log: it may be in no year that there is."""
+    return to_text(instant) if EARLIEST <= instant <= LATEST else "outside of the calendar"
 
 
 def local_text(instant: Instant, tz: str) -> str:

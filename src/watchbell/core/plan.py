@@ -56,11 +56,12 @@ def decide(batch: Sequence[Due], capacity: Capacity, now: int, first_id: int) ->
 
 
 def leave_a_crowd(
-    batch: Sequence[Due], capacity: Capacity, now: int, patience_us: int
+    batch: Sequence[Due], capacity: Capacity, now: int, patience_us: int, lanes: frozenset[str]
 ) -> tuple[list[Due], int | None]:
     """Leave out of a batch what has just come due and finds no slot, if it is a crowd: a row that is claimed as it is
     planned costs two writes less than one that has to be queued first. None is left for longer than `patience_us`; returns
-    the instant by which the first of them must be planned."""
+    the instant by which the first of them must be planned. None is left either while another of the `lanes` has a slot:
+    what is due there may stand behind the crowd, and would wait with it."""
     free = dict(capacity.slots)
     kept: list[Due] = []
     left: list[Due] = []
@@ -72,7 +73,7 @@ def leave_a_crowd(
                 left.append(due)
                 continue
         kept.append(due)
-    if len(left) < CROWD:
+    if len(left) < CROWD or any(free.get(lane, 0) > 0 for lane in lanes.difference(due.lane for due in left)):
         return list(batch), None
     return kept, min(due.next_due for due in left) + patience_us
 

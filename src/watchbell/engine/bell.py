@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,8 +28,10 @@ from ..store.tokens import Tokens
 from ..store.tx import Tx
 from .clockkeeper import ClockKeeper
 from .ends import Ends, Taken
+from .garbage import seldom
 from .house import House
 from .notes import Notes
+from .recovery import subject_of
 from .starter import Starter
 from .telling import Teller
 
@@ -63,8 +66,11 @@ class Bell:
         self._starter = Starter(house)
         self._teller = Teller(house)
         self._ends = Ends(house, notes, self._teller, self._timed)
+        self._lanes: frozenset[str] = frozenset()
         self._planner = Planner(
-            house.catalog, house.node, Tokens(house.randomness), self._knows, patience_us=PATIENCE_US
+            *(house.catalog, house.node, Tokens(house.randomness), self._knows),
+            patience_us=PATIENCE_US,
+            lanes=lambda: self._lanes,
         )
         self._clocks = ClockKeeper(house)
         self._commits: deque[int] = deque(maxlen=100)
@@ -142,13 +148,7 @@ class Bell:
 
     def _describe(self, claim: Claim) -> tuple[str, tuple[str, ...]]:
         """Whom an alert is about; asked inside the settlement's transaction."""
-        tx, catalog = self._inside, self._house.catalog
-        job = catalog.job(tx, claim.job)
-        if claim.schedule is not None and claim.version is not None:
-            known, _ = catalog.definitions(tx, [(claim.schedule, claim.version)])
-            for definition in known.values():
-                return definition.name, (*definition.tags, *job.tags)
-        return job.name, job.tags
+        return subject_of(self._inside, self._house.catalog, claim)
 
     _inside: Tx
 
@@ -161,22 +161,30 @@ class Bell:
                 return
             version = self._house.store.data_version()
             taken = self._ends.take()
-            self.hand_back(())
+            try:
+                self.hand_back(())
+            except Exception:
+                self._ends.put_back(taken)
+                raise
             if not (taken.ended or look or version != self._seen or self._is_due(ahead)):
                 return
             self._seen, look = version, False
-            if self._turn(taken, ahead):
-                self._next = 0
-            self._begin()
+            with seldom():
+                if self._turn(taken, ahead):
+                    self._next = 0
+                self._begin()
 
     def _is_due(self, ahead: int) -> bool:
-        return self._next is not None and self._next <= self._house.clock.wall_us() + ahead
+        """Whether something is due, or comes due in a moment and was not looked at ahead of its instant yet."""
+        at, now = self._next, self._house.clock.wall_us()
+        return at is not None and (at <= now or self._looked < at - ahead <= now)
 
     def _turn(self, taken: Taken, ahead: int) -> bool:
         """One transaction; True if there is more to do at once."""
         capacity = self._capacity(taken.ended)
         try:
-            done = self._timed(lambda tx: self._write(tx, taken, capacity, ahead))
+            # A copy for each try: what one that was taken back has spent is there for the next.
+            done = self._timed(lambda tx: self._write(tx, taken, deepcopy(capacity), ahead))
         except StoreError:
             self._ends.put_back(taken)
             self._apart = True
@@ -209,10 +217,12 @@ class Bell:
         done.planned = planned = self._clocks.plan(tx, self._planner, capacity, now, ahead, seen)
         for schedule, text in planned.broken:
             self._set_aside(tx, schedule, text, now)
-        if waits or planned.queued or planned.later:
+        # What a change of a schedule has planned first is counted nowhere.
+        changed = planned.broken or (seen.change is not None and seen.change <= now + ahead)
+        if waits or changed or planned.queued or planned.later:
             done.claimed = claim_ready(tx, self._planner, capacity, moment, self._unknown)
         done.next_at = self._next_of(tx, done, now + ahead, seen)
-        if seen.revoked or done.asked.wished or done.claimed.wished:
+        if seen.revoked or planned.cancels or done.asked.wished or done.claimed.wished:
             done.revoked = claims.revoked(tx, house.node)
         return done
 
@@ -256,6 +266,9 @@ class Bell:
         """Jobs, rules or limits have changed: which jobs this process cannot carry out."""
         # A command can be carried out anywhere, and there may be as many of them as schedules.
         self._unknown = set()
+        self._lanes = frozenset(
+            row[0] for row in tx.rows("SELECT DISTINCT lane FROM job WHERE ended_at IS NULL")
+        )
         own = set(self._house.labels)
         for (job_id,) in tx.rows(
             "SELECT id FROM job WHERE lane NOT IN ('command', 'http') OR options LIKE '%\"on\":%'"
@@ -273,7 +286,8 @@ class Bell:
 
     def _set_aside(self, tx: Tx, schedule: int, text: str, now: int) -> None:
         doer = schedules.Doer(f"node {self._house.node}", now, self._house.zone)
-        schedules.stand_still(tx, self._house.catalog, schedule, "set_aside", doer, text)
+        if not schedules.stand_still(tx, self._house.catalog, schedule, "set_aside", doer, text):
+            return
         name = str(tx.value("SELECT name FROM schedule WHERE id = ?", (schedule,)))
         _log.error("schedule.set_aside: %s: %s; every other schedule goes on", name, text)
         alerts.observe(

@@ -105,6 +105,8 @@ class ClockKeeper:
         if not seen.is_due(now + ahead_us):
             return found
         planned = rounds.plan_round(tx, planner, capacity, now, ahead_us, seen.change)
+        planned.queued += found.queued
+        planned.cancels += found.cancels
         planned.happened += found.happened
         planned.alerts += found.alerts
         planned.full_batch |= found.full_batch

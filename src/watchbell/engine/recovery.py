@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.claim import Claim
-from ..core.instants import human_age, to_text
+from ..core.instants import human_age, stored_text
 from ..executors.orphans import end_orphans, start_time
 from ..store import claims, gates, nodes, settling
 from ..store.base import of_sqlite
@@ -100,7 +100,7 @@ def announce(house: House, found: Recovered) -> None:
     ) or (0, 0, None)
     first = enabled[2]
     late = first is not None and first <= house.clock.wall_us()
-    due = "none" if first is None else f"{to_text(first)}{', which is overdue' if late else ''}"
+    due = "none" if first is None else f"{stored_text(first)}{', which is overdue' if late else ''}"
     down = f", nobody was planning for {human_age(found.down_us)}" if found.down_us > 1_000_000 else ""
     _log.info(
         "engine.ready: node %d, engine epoch %d, %s: %d on, %d scheduled, next due %s%s",

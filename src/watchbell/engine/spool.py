@@ -15,10 +15,11 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..core.claim import Claim
 from ..core.outcome import Ending, Outcome
@@ -28,6 +29,12 @@ from ..store.settling import Ended
 
 LIMIT = 10_000
 """How many ends the file of one incarnation holds at most."""
+LONGEST_LINE = 64 << 20
+"""How many bytes are read at once; no end takes as many."""
+_PART = 1000
+_ROW = tuple[int, int, str, str, str]
+_KINDS: dict[type, dict[str, Any]] = {one: get_type_hints(one) for one in (Claim, Outcome, Retry)}
+T = TypeVar("T")
 _log = logging.getLogger("watchbell.engine")
 _open: set[Spool] = set()
 _left: set[Path] = set()
@@ -120,7 +127,8 @@ class Spool:
 
 def write_left(folder: Path, write: Callable[[list[Ended]], None]) -> int:
     """Hand what incarnations that are over have left to `write`, file by file, and remove what is written then. Returns how
-    many ends that were. Where `write` raises StoreError the file stays, and so does one that cannot be made sense of."""
+    many ends that were. A file stays where the database is in trouble, which is raised, where it refuses what the file says, and where that
+    cannot be made sense of."""
     count = 0
     try:
         paths = sorted(folder.iterdir())
@@ -130,20 +138,20 @@ def write_left(folder: Path, write: Callable[[list[Ended]], None]) -> int:
         if (fd := _taken(path)) is None:
             continue
         try:
-            if ended := _read(fd):
-                write(ended)
+            found = sum(len(part) for part in _read(fd))  # all of it can be read, before any of it is written
+            for part in _read(fd):
+                write(part)
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, 0)  # for those who have it open already, and wait for nothing but the lock
                 path.unlink()
-            count += len(ended)
-        except StoreError:
-            raise
+            count += found
         except Exception as error:
+            if isinstance(error, StoreError) and type(error) is not StoreError:
+                raise  # there is trouble with the database; one that only refuses these values goes on with the others
             if path not in _left:
                 _left.add(path)
-                _log.error(
-                    "engine.spool: %s cannot be made sense of here, and is left there: %r", path, error
-                )
+                _log.error("engine.spool: %s cannot be made sense of here, and is left there: %s",
+                           _short(str(path), 1000), _short(f"{type(error).__name__}: {error}", 300))  # fmt: skip
         finally:
             os.close(fd)
     return count
@@ -194,24 +202,76 @@ def _append(fd: int, text: bytes) -> None:
         raise
 
 
-def _read(fd: int) -> list[Ended]:
-    """What was kept. A last line that was torn by a crash is left out; ValueError, TypeError or KeyError for any other that
-    says nothing, or what only another version of the program understands."""
+def _read(fd: int) -> Iterator[list[Ended]]:
+    """What was kept, in parts that are written at once. A last line that was torn by a crash is left out; ValueError, TypeError
+    or KeyError for any other that says nothing, or what only another version of the program understands."""
+    part, size = [], 0
     with open(fd, "rb", closefd=False) as file:
-        whole, _, _ = file.read().rpartition(b"\n")
-    return [_ended(json.loads(line)) for line in whole.split(b"\n") if line]
+        file.seek(0)
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            if line == b"\n":
+                continue
+            part.append(_ended(json.loads(line)))
+            size += len(line)
+            if len(part) == _PART or size > LONGEST_LINE:
+                yield part
+                part, size = [], 0
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"a line of more than {LONGEST_LINE:,} bytes")
+    if part:
+        yield part
 
 
 def _ended(data: dict[str, Any]) -> Ended:
     claim, outcome = data["claim"], data["outcome"]
-    claim["gates"], claim["rates"] = tuple(claim["gates"]), tuple(claim.get("rates", ()))
+    claim["gates"], claim["rates"] = _several(claim["gates"]), _several(claim.get("rates", []))
     if claim["retry"] is not None:
-        claim["retry"] = Retry(**{**claim["retry"], "on": tuple(claim["retry"]["on"]),
-                                  "exit_codes": tuple(claim["retry"]["exit_codes"])})  # fmt: skip
+        claim["retry"] = _typed(Retry(**{**claim["retry"], "on": _several(claim["retry"]["on"]),
+                                         "exit_codes": _several(claim["retry"]["exit_codes"])}))  # fmt: skip
     outcome["ending"] = Ending(outcome["ending"])
-    outcome["error_type"] = tuple(outcome["error_type"])
+    outcome["error_type"] = _several(outcome["error_type"])
     rows = [(row[0], row[1], row[2], row[3], row[4]) for row in data["lines"]]
-    return Ended(Claim(**claim), Outcome(**outcome), rows, data["node"])
+    ended = Ended(_typed(Claim(**claim)), _typed(Outcome(**outcome)), rows, data["node"])
+    if not _fits(ended.node, int | None) or not all(_fits(row, _ROW) for row in rows):
+        raise ValueError("a node or a line of output of another type")
+    return ended
+
+
+def _several(value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError("there is no list where one belongs")
+    return tuple(value)
+
+
+def _typed(value: T) -> T:
+    """The value, once each of its fields is what it is declared to be: nothing else is written to the ledger."""
+    for name, kind in _KINDS[type(value)].items():
+        if not _fits(getattr(value, name), kind):
+            raise ValueError(f"{name} of a {type(value).__name__.lower()} is of another type or size")
+    return value
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value is of a type; a whole number also, whether a column of the database holds it."""
+    parts = get_args(kind)
+    if get_origin(kind) is UnionType:
+        return any(_fits(value, part) for part in parts)
+    if get_origin(kind) is tuple:
+        wanted = parts[:1] * len(value) if parts[-1:] == (...,) and isinstance(value, tuple) else parts
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(wanted)
+            and all(_fits(one, part) for one, part in zip(value, wanted, strict=True))
+        )
+    if kind is int:
+        return type(value) is int and -(2**63) <= value < 2**63
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _short(text: str, limit: int) -> str:
+    """Text that somebody else has written, on one line of the log."""
+    plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[: limit + 1])
+    return plain if len(plain) <= limit else f"{plain[:limit]}…"
 
 
 # --- files, folders and locks -----------------------------------------------------------------------------------------

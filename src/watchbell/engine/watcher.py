@@ -9,7 +9,7 @@ import logging
 
 from ..core.alert import Happening
 from ..core.audit.evidence import Present
-from ..core.instants import human_age, human_duration, to_text
+from ..core.instants import human_age, human_duration, stored_text, to_text
 from ..core.lanes import BY_THEMSELVES
 from ..core.rates import held_by_rate
 from ..core.states import Reason, State, check
@@ -187,7 +187,7 @@ class Watcher:
         )
         expire_keys(tx, [run], now)
         if keys and state in (State.QUEUED, State.RETRYING):
-            passed = json.loads(keys)
+            passed = gates.keys_of(keys)
             gates.change(tx, dict.fromkeys(passed, -1))
             gates.let_in(tx, passed)
         if schedule is not None:
@@ -246,7 +246,7 @@ class Watcher:
         self._counts, self._counted = (enabled, planned), now
         if enabled and not planned and changed and (unplanned := self._house.store.read(_unplanned)):
             self._nothing_scheduled(unplanned, now)
-        due = "none" if first is None else to_text(first)
+        due = "none" if first is None else stored_text(first)
         _log.info("engine.schedules: %d on, %d scheduled, next due %s", enabled, planned, due)
 
     def _nothing_scheduled(self, unplanned: int, now: int) -> None:

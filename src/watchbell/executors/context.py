@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..core.keys import check_key
 from ..errors import Cancelled
 from .base import Assignment, Sink
 
@@ -101,7 +102,9 @@ class Run:
 
     def once(self, name: str) -> bool:
         """True the first time `name` is asked for in this occurrence, whatever the attempt; it returns after a
-        durable write. It guards a step that must not be repeated by a retry."""
+        durable write. It guards a step that must not be repeated by a retry. BadInput for a name of more than 200
+        characters."""
+        check_key(name, "The name of a step")
         return self._sink.once(self._assignment.run, self._assignment.epoch, name)
 
     def __repr__(self) -> str:

@@ -7,7 +7,6 @@ start is free. A row that is between two attempts keeps its state, and waits a l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -40,10 +39,12 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Begun:
-    """Waiting rows that were let in: those to be claimed, and whether there may be more of them."""
+    """Waiting rows that were let in: those to be claimed, and whether there may be more of them. `wished`: something that
+    runs was asked to end."""
 
     claimed: list[Row] = field(default_factory=list)
     full_batch: bool = False
+    wished: bool = False
 
 
 _STARTING = "state = 'waiting' AND schedule IS NOT NULL"
@@ -130,7 +131,7 @@ def begin_waiting(tx: Tx, planner: Planner, capacity: Capacity, rows: Sequence[R
     plan = let_in(batch, capacity, now)
     gates.change(tx, {key: by for key, by in plan.gates.items() if by})
     by_id = {row[0]: row for row in rows}
-    begun = Begun(full_batch=len(plan.rows) == BATCH)
+    begun = Begun(full_batch=len(plan.rows) == BATCH, wished=bool(plan.cancels))
     for new in plan.rows:
         if new.state is State.CLAIMED:
             begun.claimed.append(by_id[new.id])
@@ -170,7 +171,7 @@ def put_away(tx: Tx, row: Row, now: int, ending: State, reason: Reason, note: st
         (after.value, reason.value, note, now, run, before.value),
     )
     if row[12] and before in (State.QUEUED, State.RETRYING):
-        passed = json.loads(row[12])
+        passed = gates.keys_of(row[12])
         gates.change(tx, dict.fromkeys(passed, -1))
         gates.let_in(tx, passed)
     expire_keys(tx, [run], now)
@@ -229,7 +230,7 @@ class Door:
             self._hold(row, state, f"{PREFIX}{rate}")
             return Step.HELD
         if row[12] and state in (State.WAITING, State.HELD):
-            passed = json.loads(row[12])
+            passed = gates.keys_of(row[12])
             full = next((key for key, n in gates.room(self._tx, passed).items() if n <= 0), None)
             if full is not None:
                 self._hold(row, state, full)
@@ -267,6 +268,6 @@ class Door:
             (by, run, state.value),
         )
         if row[12] and state is State.QUEUED:
-            passed = json.loads(row[12])
+            passed = gates.keys_of(row[12])
             gates.change(self._tx, dict.fromkeys(passed, -1))
             gates.let_in(self._tx, passed)

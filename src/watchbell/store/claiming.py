@@ -5,13 +5,14 @@ One guarded write per row, durable before user code begins, is made of it by `gr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..core.claim import Claim
 from ..core.plan import Capacity
 from ..core.states import Reason, State
-from . import rates
+from . import gates, rates
 from .admission import (
     COLUMNS,
     TIMED,
@@ -30,6 +31,7 @@ from .claims import grant
 from .planning import BATCH, Planner
 from .tx import Row, Tx
 
+_log = logging.getLogger("watchbell.engine")
 _ASKED_FOR = ("manual", "backfill")
 """Whoever asks for a run by name wants it however late it is: no start deadline counts."""
 ASKED_SHARE = 10
@@ -123,7 +125,7 @@ class _ClaimStep:
         """Claim what has passed, and write down what was counted on the way."""
         if rows:
             self.result.claims = grant(self.tx, self.planner, rows, self.now, self.door)
-            self.result.wished = any(row[16] is not None for row in rows)
+            self.result.wished |= any(row[16] is not None for row in rows)
         self.door.close()
         if self.missed:
             self.result.alerts = observe(self.tx, self.missed, self.now)
@@ -140,6 +142,7 @@ class _ClaimStep:
             return []
         begun = begin_waiting(self.tx, self.planner, self.capacity, rows, self.now)
         self.result.full_batch |= begun.full_batch
+        self.result.wished |= begun.wished
         return begun.claimed
 
     def asked(self, lane: str, share: int) -> list[Row]:
@@ -210,16 +213,23 @@ class _ClaimStep:
         tx, planner, now = self.tx, self.planner, self.now
         rows, strange = _readable(tx, planner, rows)
         for row in strange:
-            ending = State.FAILED if row[8] == State.RETRYING else State.SKIPPED
-            put_away(
-                tx, row, now, ending, Reason.SET_ASIDE, "The version of its schedule cannot be read any more."
-            )
+            self._set_aside(row, "The version of its schedule cannot be read any more.")
+        for row in [row for row in rows if gates.read(row[12]) is None]:
+            rows.remove(row)
+            strange.append(row)
+            self._set_aside(row, "The limits that it has to pass (its gates) cannot be read.")
         rows, late = _in_time(tx, planner, rows, now)
         for row in late:
             put_away(tx, row, now, State.MISSED, Reason.START_DEADLINE, None)
         self.missed += [_missed(tx, planner, row) for row in late]
         self.result.full_batch |= bool(strange or late)
         return rows
+
+    def _set_aside(self, row: Row, note: str) -> None:
+        """A row that nobody can make sense of ends, and is in nobody's way."""
+        ending = State.FAILED if row[8] == State.RETRYING else State.SKIPPED
+        put_away(self.tx, row, self.now, ending, Reason.SET_ASIDE, note)
+        _log.error("occurrence.set_aside: run_%d: %s", row[0], note)
 
 
 def _order(row: Row) -> tuple[int, int, int]:

@@ -6,13 +6,12 @@ who cleans up (PROTOCOL §4). Which rows are taken is in store/claiming.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from ..core.claim import Claim
 from ..core.policies import OnLost
 from ..core.states import State, check
-from . import rates
+from . import gates, rates
 from .admission import COLUMNS as COLUMNS  # noqa: PLC0414  those who read rows take them from here
 from .admission import Door
 from .planning import LIVE_ROWS, Planner
@@ -67,7 +66,7 @@ def claim_of(tx: Tx, planner: Planner, row: Row) -> Claim:
         claimed_at=row[15] or 0,
         attempt=row[10],
         args=row[11],
-        gates=tuple(json.loads(row[12])) if row[12] else (),
+        gates=tuple(gates.keys_of(row[12])) if row[12] else (),
         retry=job.options.retry,
         timeout_us=job.options.timeout_us,
         kill_grace_us=job.options.kill_grace_us,

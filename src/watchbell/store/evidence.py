@@ -390,7 +390,7 @@ def wrong_gates(tx: Tx) -> list[tuple[str, int, int]]:
         "SELECT gates, count(*) FROM occurrence INDEXED BY occurrence_live "
         f"WHERE {_IS_LIVE} AND state IN ({sql_list(gates.ADMITTED)}) AND gates IS NOT NULL GROUP BY gates"
     ):
-        for key in json.loads(keys):
+        for key in gates.keys_of(keys):
             counted[key] = counted.get(key, 0) + count
     stored = {row[0]: row[1] for row in tx.rows("SELECT key, active FROM gate")}
     return [

@@ -16,6 +16,23 @@ from .tx import Row, Tx
 ADMITTED = ACTIVE | {State.QUEUED}
 
 
+def read(stored: object) -> list[str] | None:
+    """The keys of the gates a row passes, as they are stored in it; None where that cannot be read."""
+    if stored is None or stored == "":
+        return []
+    try:
+        keys = json.loads(stored)  # type: ignore[arg-type]  # whatever somebody has written there
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return keys if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else None
+
+
+def keys_of(stored: object) -> list[str]:
+    """The same for those who count and give back: what cannot be read has no place to give back. A row of which that holds
+    is put away by whoever is about to claim it."""
+    return read(stored) or []
+
+
 def declare(tx: Tx, gates: Iterable[tuple[str, int]]) -> None:
     """Set the limits; a lower one lets what is active end."""
     tx.many(
@@ -51,7 +68,7 @@ def recount(tx: Tx) -> list[tuple[str, int, int]]:
     for (keys,) in tx.rows(
         f"SELECT gates FROM occurrence WHERE state IN ({sql_list(ADMITTED)}) AND gates IS NOT NULL"
     ):
-        for key in json.loads(keys):
+        for key in keys_of(keys):
             counted[key] = counted.get(key, 0) + 1
     wrong = []
     for key, active in tx.rows("SELECT key, active FROM gate"):
@@ -76,7 +93,7 @@ def let_in(tx: Tx, keys: Iterable[str]) -> list[int]:
             if not rows:
                 break
             for run, gates in rows:
-                passed = json.loads(gates)
+                passed = keys_of(gates)
                 blocked = next((k for k, n in room(tx, passed).items() if n <= 0), None)
                 if blocked is None:
                     change(tx, dict.fromkeys(passed, 1))
@@ -113,7 +130,7 @@ def admit_held(tx: Tx, schedule: int) -> int:
         row for row in rows if row[7] != "backfill"
     ] or rows  # what was asked for again comes behind what is fresh
     first = _newest_first(tx, schedule, rows) if len(rows) > 1 and any(row[4] for row in rows) else rows[0]
-    run, keys = first[0], json.loads(first[3]) if first[3] else []
+    run, keys = first[0], keys_of(first[3])
     blocked = next((key for key, n in room(tx, keys).items() if n <= 0), None)
     if blocked is not None:
         tx.run("UPDATE occurrence SET held_by = ? WHERE id = ? AND state = 'held'", (blocked, run))

@@ -7,13 +7,13 @@ Where a slot and every gate are free the row is inserted as claimed, so that the
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ..core.claim import Claim
 from ..core.definition import Definition
+from ..core.instants import EARLIEST, LATEST
 from ..core.plan import CROWD, UNNUMBERED, Capacity, Due, Plan, Standing, decide, leave_a_crowd, outage_reason
 from ..core.policies import CatchUp, CatchUpOrder, Policies
 from ..core.states import LIVE, Reason, State, sql_list
@@ -23,7 +23,7 @@ from .clocks.trust import hold_back
 from .misses import happenings
 from .schedules.catalog import Catalog
 from .tokens import Tokens
-from .tx import Tx
+from .tx import Row, Tx
 
 BATCH = 1000
 NOTHING: Mapping[int, int] = {}
@@ -48,7 +48,7 @@ MOVE = (
 class Planner:
     """Who plans, and what it may claim. Without a node nothing is claimed: rows are queued for whoever runs. `upto` is
     where to stop before now, and `why` what kept the rows from being planned before. For `patience_us` a crowd that finds
-    no slot is left unplanned."""
+    no slot is left unplanned, if nothing else can stand behind it: `lanes` are those that jobs have."""
 
     catalog: Catalog
     node: int | None = None
@@ -59,6 +59,7 @@ class Planner:
     why: Reason | None = None
     still: bool = False
     patience_us: int = 0
+    lanes: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class Planned:
     claims: list[Claim] = field(default_factory=list)
     rows: int = 0
     spans: int = 0
+    moved: int = 0
     queued: int = 0
     later: int = 0
     put_off: int | None = None
@@ -83,9 +85,7 @@ def plan_due(
     tx: Tx, planner: Planner, capacity: Capacity, now: int, ahead_us: int, barred: Mapping[int, int] = NOTHING
 ) -> Planned:
     """Plan what has come due, at most one batch of schedules; none of those that are barred beyond its instant."""
-    most = min(BATCH, sum(capacity.slots.values()) + CROWD) if planner.patience_us else BATCH
-    rows = tx.rows(_CURSORS, (now + ahead_us, most))
-    full_batch = len(rows) == most
+    rows, full_batch = _due(tx, planner, capacity, now, now + ahead_us)
     if barred:
         rows = [row for row in rows if row[1] <= barred.get(row[0], row[1])]
     if not rows:
@@ -100,8 +100,21 @@ def plan_due(
         if tx.is_of_the_database(error):
             raise
         planned = _one_by_one(tx, planner, before, cursors, now)
-    planned.full_batch = full_batch and planned.put_off is None
+    # What comes due in a moment and finds no slot stays where it is: to look again at once would find the same.
+    moved = planned.moved > 0 or bool(planned.broken)
+    planned.full_batch = full_batch and planned.put_off is None and moved
     return planned
+
+
+def _due(tx: Tx, planner: Planner, capacity: Capacity, now: int, upto: int) -> tuple[list[Row], bool]:
+    """The cursors to be planned, and whether there may be more: of a crowd that may be left for a moment as many as find a
+    slot, and a few to see that it is one."""
+    free = sum(capacity.slots.get(lane, 0) for lane in planner.lanes())
+    few = min(BATCH, free + CROWD) if planner.patience_us else BATCH
+    found = tx.rows(_CURSORS, (upto, few))
+    if few < BATCH // 2 and len(found) == few and found[0][1] <= now - planner.patience_us:
+        few, found = BATCH, tx.rows(_CURSORS, (upto, BATCH))  # they are left no longer
+    return found, len(found) == few
 
 
 def _one_by_one(
@@ -121,6 +134,7 @@ def _one_by_one(
         whole.claims += part.claims
         whole.rows += part.rows
         whole.spans += part.spans
+        whole.moved += part.moved
         whole.queued += part.queued
         whole.later += part.later
         whole.cancels += part.cancels
@@ -168,7 +182,8 @@ def _plan(
 ) -> Planned:
     """Plan these cursors; `alive` are the schedules of which something may be live."""
     definitions, broken = planner.catalog.definitions(tx, [(row[0], row[3]) for row in cursors])
-    readable = [row for row in cursors if (row[0], row[3]) in definitions]
+    nowhere = [row[0] for row in cursors if not EARLIEST <= row[1] <= LATEST]
+    readable = [row for row in cursors if (row[0], row[3]) in definitions and row[0] not in nowhere]
     live = live_rows(tx, alive)
     outages = _outages(tx, min((row[2] for row in readable), default=now), now, planner.gap_edge_us)
     batch = [
@@ -182,7 +197,7 @@ def _plan(
         )
         for schedule, at, until, version in readable
     ]
-    batch, put_off = leave_a_crowd(batch, capacity, now, planner.patience_us)
+    batch, put_off = leave_a_crowd(batch, capacity, now, planner.patience_us, planner.lanes())
     keys = {key for due in batch for key in due.gates}
     if keys:
         capacity.gates = gates.room(tx, keys)
@@ -192,6 +207,7 @@ def _plan(
     result = _write(tx, plan, planner, definitions, now)
     result.put_off = put_off
     result.broken = [(schedule, text) for (schedule, _), text in broken.items()]
+    result.broken += [(schedule, "it is due outside of the calendar") for schedule in nowhere]
     result.broken += [(due.schedule, f"its rule cannot be evaluated: {text}") for due, text in plan.broken]
     return result
 
@@ -251,7 +267,7 @@ def live_rows(tx: Tx, schedules: Sequence[int]) -> dict[int, tuple[Standing, ...
             run,
             State(state),
             due_at,
-            tuple(json.loads(keys)) if keys else (),
+            tuple(gates.keys_of(keys)) if keys else (),
             by_hand=again or origin == "manual",
             behind=again and state == State.HELD,
         )
@@ -274,7 +290,7 @@ def _outages(tx: Tx, since: int, now: int, edge: int) -> list[tuple[str, int, in
 def _write(
     tx: Tx, plan: Plan, planner: Planner, definitions: dict[tuple[int, int], Definition], now: int
 ) -> Planned:
-    result = Planned(rows=len(plan.rows), spans=len(plan.spans))
+    result = Planned(rows=len(plan.rows), spans=len(plan.spans), moved=len(plan.moves))
     moved = (
         len(plan.moves)
         if planner.still

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..core.definition import Definition, Job
 from ..core.instants import to_text
+from ..core.keys import check_key
 from ..core.overlap import admit
 from ..core.states import LIVE, UNSTARTED, State, check, sql_list
 from ..errors import BadInput, Conflict, KeyTaken, NotFound
@@ -43,7 +44,10 @@ class Enqueued:
 
 
 def enqueue(tx: Tx, wish: Wish, doer: Doer) -> Enqueued:
-    """Write a run by hand. Conflict if its schedule forbids it now; KeyTaken if its key was used with other arguments."""
+    """Write a run by hand. Conflict if its schedule forbids it now; KeyTaken if its key was used with other arguments;
+    BadInput if no database can hold it."""
+    if wish.key is not None:
+        check_key(wish.key, "The key of a run")
     run = tx.next_id("occurrence")
     if wish.key is not None and (known := _by_key(tx, wish, run, doer.now)) is not None:
         return known
@@ -212,7 +216,7 @@ def request_cancel(tx: Tx, run: int, why: str, doer: Doer) -> str:
             "held_by = NULL, ready_at = NULL WHERE id = ? AND state = ?",
             (why, doer.now, run, state.value),
         )
-        keys = json.loads(row[1]) if row[1] else []
+        keys = gates.keys_of(row[1])
         if keys and state in (State.QUEUED, State.RETRYING):
             gates.change(tx, dict.fromkeys(keys, -1))
             gates.let_in(tx, keys)

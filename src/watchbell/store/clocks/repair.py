@@ -7,7 +7,6 @@ taken out are rows and spans of instants that have not come yet; the audit trail
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -178,8 +177,9 @@ def _move(tx: Tx, catalog: Catalog, item: Moved) -> None:
     tx.many("DELETE FROM occurrence WHERE id = ?", [(row[0],) for row in gone])
     for _, state, keys in gone:
         if keys and state == State.QUEUED:
-            gates.change(tx, dict.fromkeys(json.loads(keys), -1))
-            gates.let_in(tx, json.loads(keys))
+            passed = gates.keys_of(keys)
+            gates.change(tx, dict.fromkeys(passed, -1))
+            gates.let_in(tx, passed)
     tx.run("DELETE FROM span WHERE schedule = ? AND from_at >= ?", (schedule, to))
     for span, after, version in tx.rows(
         "SELECT id, from_at, version FROM span WHERE schedule = ? AND ending = 'held' AND to_at > ?",

@@ -9,12 +9,14 @@ from urllib.parse import unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from ...errors import BadConfiguration
 from .adapting import adapt
 
 SCHEMA = "watchbell"
 FORM = "postgresql://user:password@host:5432/database"
+_HOW = f"write {FORM}, and %40 for @, %2F for /, %3F for ?, %25 for % within the user or the password"
 _LONGEST_NAME = 63
 _PATIENCE: dict[str, Any] = {
     "connect_timeout": 10,
@@ -65,24 +67,25 @@ def parse_url(url: str) -> Address:
     Beside what PostgreSQL knows itself (sslmode and so on) two parameters are watchbell's: `schema`, and `listen`, a URL
     of the server itself where the first one leads to a pooler.
     """
-    try:
-        place, _, query = url.partition("?")
-        ours = {"schema": SCHEMA, "listen": ""}
-        others = []
-        for part in query.split("&"):
-            key, _, value = part.partition("=")
-            if key in ours:
-                ours[key] = unquote(value)
-            elif part:
-                others.append(part)
+    place, _, query = url.partition("?")
+    ours, others = {"schema": SCHEMA, "listen": ""}, []
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key in ours:
+            ours[key] = unquote(value)
+        elif part:
+            others.append(part)
+    what = "The database URL cannot be read"
+    try:  # psycopg's own texts quote the URL, password and all
+        _read(place)
+        what = "What follows ? in the database URL cannot be read" + _unknown(others)
         plain = f"{place}?{'&'.join(others)}" if others else place
-        known = conninfo_to_dict(plain)
+        known = _read(plain)
         conninfo = make_conninfo(plain, **{k: v for k, v in _PATIENCE.items() if k not in known})
-        listen = make_conninfo(ours["listen"], **_PATIENCE) if ours["listen"] else None
-    except (ValueError, psycopg.Error) as error:
-        raise BadConfiguration(
-            f"The database URL cannot be read ({str(error).strip()}); write {FORM}."
-        ) from None
+        what = "The listen= in the database URL cannot be read; it is the URL of the server itself"
+        listen = make_conninfo(ours["listen"], **_PATIENCE) if _read(ours["listen"]) else None
+    except (ValueError, psycopg.Error):
+        raise BadConfiguration(f"{what}; {_HOW}.") from None
     schema = ours["schema"]
     if (
         not schema.isidentifier()
@@ -98,6 +101,23 @@ def parse_url(url: str) -> Address:
             f"watchbell's tables get a schema of their own; {schema!r} in the database URL is not for it."
         )
     return Address(conninfo, _shown(known, schema), schema, listen)
+
+
+def _read(url: str) -> dict[str, Any]:
+    """The parts of a URL. ValueError or psycopg.Error where it has none, or where a piece of a password stands for the host
+    or the port: whatever is said about those would show it."""
+    known = conninfo_to_dict(url)
+    ports = str(known.get("port") or "").split(",")
+    if "@" in str(known.get("host") or "") or not all(port.isdecimal() for port in ports if port):
+        raise ValueError("no host and port")
+    return known
+
+
+def _unknown(others: list[str]) -> str:
+    """Which parameter PostgreSQL does not know, in words."""
+    known = {one.keyword.decode() for one in Conninfo.get_defaults()} | {"ssl"}
+    strange = [key for key in (part.partition("=")[0] for part in others) if key not in known]
+    return f" ({strange[0]} is no parameter)" if strange and strange[0].isidentifier() else ""
 
 
 def _shown(known: dict[str, Any], schema: str) -> str:

@@ -46,7 +46,7 @@ def translated(error: psycopg.Error, where: str) -> StoreError:
         )
     if isinstance(error, _AGAIN):
         return StoreUnavailable(f"The server of {where} took back a transaction ({said}); try again.")
-    if isinstance(error, GONE):
+    if isinstance(error, GONE) and not _too_much(error):
         return StoreUnavailable(f"The database {where} cannot be reached: {said}.")
     return StoreError(f"The database {where} refused a statement: {said}.")
 
@@ -63,6 +63,11 @@ def _refused(error: psycopg.Error, why: re.Pattern[str]) -> bool:
         and error.sqlstate is None
         and bool(why.search(str(error)))
     )
+
+
+def _too_much(error: psycopg.Error) -> bool:
+    """Whether the server stands, and a statement asks for more than it can do: a value too long for an index, say."""
+    return (error.sqlstate or "").startswith("54")
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -7,27 +7,21 @@ edited.
 
 from __future__ import annotations
 
-import re
 import secrets
-from importlib import resources
 from typing import Any
 
 import psycopg
 
 from ...errors import SchemaTooNew, StoreCorrupt
+from ..schema_files import in_order
 from .store import PostgresStore
 
-_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def migrations() -> list[tuple[int, str, str]]:
     """(number, file name, SQL) of every migration, in order."""
-    found = []
-    for file in (resources.files(__package__) / "migrations").iterdir():
-        if match := _NAME.match(file.name):
-            found.append((int(match[1]), file.name, file.read_text(encoding="utf-8")))
-    return sorted(found)
+    return in_order("watchbell.store.postgres")
 
 
 def newest() -> int:

@@ -108,6 +108,7 @@ class PostgresTx(Tx):
     def attempt(self, work: Callable[[], T | None]) -> T | None:
         self._kept.append(_SAVE)
         before = len(self._kept)
+        poked, after = self._poked, len(self._after)
         result = None
         try:
             result = work()
@@ -118,6 +119,9 @@ class PostgresTx(Tx):
             result = None
             raise
         finally:
+            if result is None:
+                self._poked = poked
+                del self._after[after:]
             if not self._conn.closed:
                 self._end_attempt(before, result is not None)
 

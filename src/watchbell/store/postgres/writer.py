@@ -158,11 +158,12 @@ class Writer:
         """The first message of a transaction. Behind a pooler its settings are its own."""
         if conn.prepare_threshold is None:
             return self._begin.format("".join(f"SET LOCAL {one}; " for one in self._settings))
-        before = "DISCARD PLANS; " if self._plans_are_old() else ""
         if not self._set:
-            before += "".join(f"SET {one}; " for one in self._settings)
+            # A message of its own: what stands before a BEGIN in the same one is part of the transaction, and undone with it.
+            conn.execute("; ".join(f"SET {one}" for one in self._settings), prepare=False)
             self._set = True
-        return before + self._begin.format("")
+        # Behind the BEGIN: before it, it is a query of the transaction already, whose isolation can be set no more.
+        return self._begin.format("DISCARD PLANS; " if self._plans_are_old() else "")
 
     def _carry_out(
         self, conn: psycopg.Connection[tuple[Any, ...]], tx: PostgresTx, piece: Piece[Any], alone: bool

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from ...core.definition import canonical, content_hash
 from ...core.instants import to_text
+from ...core.keys import check_key
 from ...core.policies import Policies, policies_from_json, to_json
 from ...core.states import LIVE, sql_list
 from ...core.triggers import Manual, Trigger
 from ...core.triggers.rebinding import filled_like
-from ...errors import NotFound
+from ...errors import BadPolicy, NotFound
 from .. import gates, rates
 from ..journal import record
 from ..revision import raise_catalog
@@ -60,7 +61,10 @@ _THERE = "s.workspace = 1 AND s.ended_at IS NULL"
 
 
 def put_job(tx: Tx, spec: JobSpec, doer: Doer, ground: Ground | None = None) -> Put:
-    """Write a job by its name; the same content writes nothing. `ground`: what was read of it already."""
+    """Write a job by its name; the same content writes nothing. `ground`: what was read of it already. BadPolicy
+    where a key of its limits or rates is too long."""
+    for key in dict([*spec.options.limits, *spec.options.rates]):
+        check_key(key, "The key of a limit or a rate", BadPolicy)
     mark = content_hash(
         spec.lane,
         spec.target,

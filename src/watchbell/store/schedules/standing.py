@@ -7,9 +7,6 @@ its run goes on from there, whatever kind of end that was.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
 from ...core.states import LIVE, Reason, State, check, sql_list
 from ...core.triggers import Interval
 from .. import gates
@@ -50,6 +47,8 @@ def bring_up_to(tx: Tx, catalog: Catalog, schedule: int, doer: Doer) -> int:
 def stand_still(tx: Tx, catalog: Catalog, schedule: int, kind: str, doer: Doer, note: str = "") -> bool:
     """Pause, disable or set aside; False if it stands still for that reason already."""
     if tx.value("SELECT 1 FROM pause WHERE schedule = ? AND kind = ? AND until_at IS NULL", (schedule, kind)):
+        # What stands still is never due: one that were to be all the same would be looked at for ever.
+        tx.later("UPDATE cursor SET next_due = NULL WHERE schedule = ? AND next_due IS NOT NULL", (schedule,))
         return False
     if kind == "set_aside":
         effective = int(tx.value("SELECT planned_until FROM cursor WHERE schedule = ?", (schedule,)))
@@ -136,7 +135,7 @@ def drop_waiting(tx: Tx, schedule: int, now: int, state: State, reason: str | No
             (state.value, reason, now, run, before),
         )
         if keys and before == State.QUEUED:
-            passed: Sequence[str] = json.loads(keys)
+            passed = gates.keys_of(keys)
             gates.change(tx, dict.fromkeys(passed, -1))
             gates.let_in(tx, passed)
     if rows:

@@ -6,27 +6,20 @@ crash leaves either the old schema or the new one. A released file is never edit
 
 from __future__ import annotations
 
-import re
 import secrets
-from importlib import resources
 from pathlib import Path
 
 import apsw
 
 from ...errors import SchemaTooNew, StoreCorrupt
+from ..schema_files import in_order
 from . import APPLICATION_ID, SqliteStore
 from .copying import copy_to
-
-_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
 
 def migrations() -> list[tuple[int, str, str]]:
     """(number, file name, SQL) of every migration, in order."""
-    found = []
-    for file in (resources.files(__package__) / "migrations").iterdir():
-        if match := _NAME.match(file.name):
-            found.append((int(match[1]), file.name, file.read_text(encoding="utf-8")))
-    return sorted(found)
+    return in_order("watchbell.store.sqlite")
 
 
 def newest() -> int:

@@ -57,11 +57,14 @@ class SqliteTx(Tx):
 
     def attempt(self, work: Callable[[], T | None]) -> T | None:
         self._conn.execute("SAVEPOINT attempt")
+        after = len(self._after)
         result = None
         try:
             result = work()
             return result
         finally:
+            if result is None:
+                del self._after[after:]
             if self._conn.in_transaction:
                 if result is None:
                     self._conn.execute("ROLLBACK TO attempt")
