@@ -48,9 +48,17 @@ def test_status_shows_what_is_overdue_and_why(call: Call, clock: ManualClock) ->
     clock.advance(HOUR + 12 * MINUTE)
     out = call("status").out
     assert "a is overdue by 12 min: no engine has ever run" in out
-    assert "nothing beside what is overdue" in out
+    assert "a: due since 12 min; no engine runs" in out
     data = call("status", "--json").json()
     assert (data["next_run"], data["overdue"]["total"], data["scheduled_websites"]) == (None, 1, 1)
+
+
+def test_status_names_what_is_due_as_soon_as_it_is_where_no_engine_runs(
+    call: Call, clock: ManualClock
+) -> None:
+    call("schedule", "add", "a", "--every", "10s", "--", "true")
+    clock.advance(11_000_000)
+    assert "a: due since 1 s; no engine runs" in call("status").out
 
 
 def test_run_now_says_when_nobody_will_begin_it(call: Call) -> None:

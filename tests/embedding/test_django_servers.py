@@ -41,6 +41,18 @@ def test_under_uvicorn_the_lifespan_drains_it(shop: Shop) -> None:
     shop.nothing_ran_twice()
 
 
+def test_of_n_uvicorn_processes_with_a_lifespan_each_starts_its_engine_once(shop: Shop) -> None:
+    server = shop.serve("uvicorn", "django_shop.asgi:application", "--workers", "3", "--port", "{port}")
+    acting = shop.wait_for_one_engine(others=2)
+    os.kill(acting, signal.SIGKILL)
+    shop.wait_for_one_engine(others=2, but=acting)
+    server.terminate()
+    assert server.wait(30) is not None
+    assert shop.acting() is None
+    assert "embedding.not_started" not in shop.log()
+    shop.nothing_ran_twice()
+
+
 def test_under_uvicorn_it_begins_without_a_lifespan_too(shop: Shop) -> None:
     server = shop.serve("uvicorn", "django_shop.asgi:plain", "--port", "{port}")
     assert shop.wait_for_one_engine(others=0) == server.pid

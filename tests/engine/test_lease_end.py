@@ -21,7 +21,12 @@ from watchbell.engine.lease_end import LeaseEnd, as_it_is
 
 
 class Asked(list[tuple[int, int, str, bool]]):
-    """An executor that is only told what to end."""
+    """An executor that is only told what to end, and has `running`."""
+
+    running: tuple[tuple[int, int], ...] = ()
+
+    def in_progress(self) -> dict[tuple[int, int], int]:
+        return dict.fromkeys(self.running, T0)
 
     def cancel(self, run: int, epoch: int, reason: str, hard: bool = False) -> None:
         self.append((run, epoch, reason, hard))
@@ -79,6 +84,19 @@ def test_what_nobody_begins_again_or_nobody_can_end_goes_on(ledger: Ledger, kind
     house = holding(ledger, claim_in(ledger, kind, rerun))
     LeaseEnd(house, lambda: False).step()
     assert house.executors[kind] == []
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_that_a_run_is_ended_is_said_only_of_one_that_has_not_ended_by_itself(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture, running: bool
+) -> None:
+    claim = claim_in(ledger, "async", rerun=True)
+    house = holding(ledger, claim)
+    if running:
+        house.executors["async"].running = ((claim.run, claim.epoch),)  # type: ignore[attr-defined]
+    LeaseEnd(house, lambda: False).step()
+    said = [f"run.ended_with_lease: run_{claim.run}: this node's lease has run out"]
+    assert caplog.messages == (said if running else [])
 
 
 def test_what_was_ended_so_waits_for_another_attempt_and_is_not_called_cancelled(ledger: Ledger) -> None:

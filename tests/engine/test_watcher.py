@@ -140,6 +140,24 @@ def test_what_waits_for_its_time_and_then_for_its_code_is_missed(story: Begin) -
     assert begun.seen() == [("00:10", "missed", "handler_missing")]
 
 
+def test_the_code_of_a_schedule_that_comes_due_each_ten_seconds_is_missed_as_well(story: Begin) -> None:
+    def declare(bell: Watchbell) -> None:
+        @bell.job
+        def work() -> None: ...
+
+        bell.add_schedule("work", work, every("10s"))
+
+    begun = story(declare)
+    begun.bell._declared.handlers._by_name.clear()
+    begun.change("UPDATE job SET changed_at = changed_at")
+    begun.live("2026-11-21T00:00:55Z")
+    assert "missed" not in begun.states()
+    begun.live("2026-11-21T00:05:00Z")
+    missed = [one for one in begun.seen() if one[1] == "missed"]
+    assert {reason for _, _, reason in missed} == {"handler_missing"}
+    assert 2 <= len(missed) <= 5
+
+
 def test_a_missing_handler_may_be_waited_for_as_long_as_it_takes(story: Begin) -> None:
     def declare(bell: Watchbell) -> None:
         @bell.job(hold_if_missing=True)

@@ -117,7 +117,7 @@ def test_a_long_error_keeps_its_beginning_and_its_end() -> None:
 def captured(sink: Remembered) -> Iterator[Remembered]:
     install_capture(sink, stdio=True)
     yield sink
-    remove_capture()
+    remove_capture(sink)
 
 
 @pytest.mark.parametrize("lane", [AsyncExecutor, ThreadExecutor])
@@ -152,21 +152,25 @@ def test_what_is_printed_and_logged_inside_a_run_is_the_runs(
         assert captured.text(n, "stderr") == [f"err {n}"]
         assert captured.text(n, "log") == [f"log {n}"]
     assert len(captured.lines) == 40
-    remove_capture()
+    remove_capture(captured)
     shown = capsys.readouterr()
     assert "outside\n" in shown.out
     assert "out 3\n" in shown.out
     assert "err 3\n" in shown.err
 
 
-def test_capture_is_removed_without_a_trace(sink: Remembered) -> None:
-    handlers, out, err = list(logging.getLogger().handlers), sys.stdout, sys.stderr
+def test_capture_is_removed_without_a_trace_and_puts_no_handler_on_the_root_logger(sink: Remembered) -> None:
+    def standing() -> tuple[object, ...]:
+        return logging.getLogRecordFactory(), list(logging.getLogger().handlers), sys.stdout, sys.stderr
+
+    before, handlers, out = standing(), list(logging.getLogger().handlers), sys.stdout
     install_capture(sink, stdio=True)
     install_capture(sink, stdio=True)
     assert sys.stdout is not out
     assert sys.stdout.encoding == out.encoding
-    remove_capture()
-    assert (list(logging.getLogger().handlers), sys.stdout, sys.stderr) == (handlers, out, err)
+    assert logging.getLogger().handlers == handlers
+    remove_capture(sink)
+    assert standing() == before
 
 
 def test_a_sink_that_logs_does_not_hear_itself(clock: SystemClock, desk: Desk, ended: list[Executor]) -> None:
@@ -184,27 +188,7 @@ def test_a_sink_that_logs_does_not_hear_itself(clock: SystemClock, desk: Desk, e
         assert desk.outcome().error is None
         assert talkative.text(1, "log") == ["one"]
     finally:
-        remove_capture()
-
-
-def test_a_record_that_cannot_be_formatted_does_not_end_the_run(
-    clock: SystemClock,
-    captured: Remembered,
-    desk: Desk,
-    ended: list[Executor],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    logger = logging.getLogger("shop.quiet")
-    logger.propagate = True
-    executor = ThreadExecutor(clock, captured, desk, 1)
-    ended.append(executor)
-    executor.start([assignment(function=lambda: logging.getLogger().handlers[-1].emit(_broken()))])
-    assert desk.outcome().error is None
-
-
-def _broken() -> logging.LogRecord:
-    return logging.LogRecord("shop", logging.INFO, "", 1, "%d", ("x",), None)
+        remove_capture(talkative)
 
 
 def test_lines_are_cut_where_they_end_and_where_they_are_too_long() -> None:

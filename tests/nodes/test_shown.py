@@ -36,6 +36,19 @@ def test_every_node_is_listed_with_its_slots_labels_and_the_error_of_its_clock(s
     assert second.skewed == "The clock of node two is 1 min 30 s behind the database's"
 
 
+def test_nodes_of_one_name_are_counted(several: Several) -> None:
+    nodes = [several.node(declare, name) for name in ("vm", "vm", "db", "vm")]
+    several.live(2)
+    status = nodes[0].bell.status
+    assert status().engine.sentence == "4 nodes are running: vm (3), db"
+    nodes[0].house.store.write(
+        lambda tx: tx.run(
+            "UPDATE node SET state = 'draining' WHERE id IN (SELECT max(id) FROM node GROUP BY name)"
+        )
+    )
+    assert status().engine.sentence == "4 nodes are running: vm (3, 1 stopping), db (stopping)"
+
+
 def test_a_silent_node_does_not_hide_those_that_act(several: Several) -> None:
     one = several.node(declare, "one")
     two = several.node(declare, "two")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 
@@ -13,7 +14,7 @@ from watchbell.clock import SystemClock
 from watchbell.core.instants import DAY, HOUR, MINUTE, Instant, parse_instant
 from watchbell.core.triggers import cron, every, manual
 from watchbell.errors import NotFound
-from watchbell.services.explain import Explanation, explain, standing
+from watchbell.services.explain import Explanation, explain, standing, zone_of
 
 HOURLY = cron("0 * * * *", tz="UTC")
 
@@ -44,6 +45,28 @@ def test_a_skip_names_the_run_that_was_in_its_way(ledger: Ledger) -> None:
     assert texts[2] == "the schedule was not paused, disabled or set aside"
     assert texts[3] == "the ledger holds run_2: skipped: overlap"
     assert texts[-1] == "run_1, due at 2026-11-21 02:00 UTC, was in its way; it succeeded at 03:10 UTC"
+
+
+def test_a_run_in_place_of_its_schedule_is_explained_at_its_instant(ledger: Ledger) -> None:
+    schedule = ledger.schedule(HOURLY)
+    ledger.row(schedule, T0 + HOUR)
+    run = ledger.row(schedule, T0 + 2 * HOUR, "skipped", reason="overlap")
+    assert explain(ledger.store, f"run_{run}", None, ledger.now) == at(ledger, 2)
+    assert zone_of(ledger.store, f"run_{run}", ledger.now) == "UTC"
+
+
+def test_what_is_no_schedule_and_no_run_of_one_is_refused_with_the_command_that_helps(ledger: Ledger) -> None:
+    schedule = ledger.schedule(HOURLY)
+    ledger.job("my report")
+    by_hand = ledger.row(schedule, T0 + HOUR, origin="manual")
+    for name, helps in (
+        (f"run_{by_hand}", f"`watchbell run show run_{by_hand}` shows what became of it"),
+        ("run_99", "There is no run_99; `watchbell run list` shows"),
+        ("my report", "`watchbell run list --job 'my report'` the job's runs"),
+        ("run", "There is no schedule named 'run'"),
+    ):
+        with pytest.raises(NotFound, match=re.escape(helps)):
+            explain(ledger.store, name, None, ledger.now)
 
 
 def test_a_run_is_told_from_its_claim_to_its_end(ledger: Ledger) -> None:

@@ -34,6 +34,8 @@ class Proxy:
         self.lose: Loss | None = None
         self.shut = False
         """Whether nobody is let in any more."""
+        self.refused = 0
+        """How many were not."""
         self.asked = threading.Event()
         """Set when somebody has asked the server what became of a transaction."""
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -56,6 +58,7 @@ class Proxy:
             while True:
                 client, _ = self._door.accept()
                 if self.shut:
+                    self.refused += 1
                     client.close()
                     continue
                 server = self._server()

@@ -69,6 +69,19 @@ def test_an_older_revision_of_the_same_app_changes_neither_job_nor_schedule(hous
     assert changes == ["added", "older", "changed"]
 
 
+def test_the_same_content_at_an_older_revision_is_no_older_one(house: House) -> None:
+    def put(revision: int, **more: object) -> str:
+        return house.put(spec(house, app="shop", revision=revision, **more)).change
+
+    assert [put(5), put(4), put(4, enabled=False), put(4, tags=("new",)), put(4)] == [
+        "added",
+        "unchanged",
+        "older",
+        "older",
+        "unchanged",
+    ]
+
+
 def test_a_version_is_written_only_when_the_content_differs(house: House) -> None:
     house.put(spec(house))
     assert house.put(spec(house)).change == "unchanged"

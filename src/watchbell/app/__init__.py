@@ -130,9 +130,6 @@ class Watchbell(Declaring, AsyncControl):
             node.stop(self._grace_us if grace is None else parse_duration(grace))
             node.join()
             self._node = None
-            from ..executors.capture import remove_capture
-
-            remove_capture()
         self._hooks.finish(2.0)
         with self._lock:
             if self._store is not None and not self._store.in_memory:

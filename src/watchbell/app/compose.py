@@ -17,7 +17,7 @@ from ..engine.house import House
 from ..engine.node import Node, Plan
 from ..executors.async_ import AsyncExecutor
 from ..executors.base import Executor, Report, Sink
-from ..executors.capture import install_capture
+from ..executors.capture import install_capture, remove_capture
 from ..executors.command import CommandExecutor
 from ..executors.host import ProcessHost
 from ..executors.http import HttpExecutor
@@ -95,4 +95,9 @@ def _executors(
         CommandExecutor(clock, sink, report, slots.lanes["command"], host),
         HttpExecutor(clock, sink, report, slots.lanes["http"]),
     ]
-    return {executor.lane: executor for executor in found}, host.close
+
+    def close() -> None:
+        host.close()
+        remove_capture(sink)
+
+    return {executor.lane: executor for executor in found}, close

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import Conflict, StoreError, WatchbellError
+from ..errors import StoreError, WatchbellError
 from . import serving
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class Embedding:
     def _renew(self) -> None:
         """Locks and threads are of one process; a fork begins with its own."""
         self._lock = threading.Lock()
+        self._starting = (
+            threading.Lock()
+        )  # of all that may start the engine here, one at a time looks and does
         self._asked = threading.Event()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -80,76 +83,108 @@ class Embedding:
 
     def _await_server(self) -> None:
         looks, found = 0, None
-        while not self._over.is_set():
+        while not self._begun_here():
+            if self._over.is_set():
+                return
             if self._asked.is_set():
                 found = "a request"
             elif (found := serving.server()) is None:
                 looks += 1
                 self._bell._clock.wait(self._asked, LOOK_US if looks < EAGER else SELDOM_US)
                 continue
-            if self.allowed() and not self.began:
-                _log.info("embedding.begins: process %d serves (%s)", os.getpid(), found)
-                self._note_beginning()
-                self._keep()
-            return
+            if not self._begin_by_itself(found) and self._leaves():
+                return
+        self._keep()  # what has begun by itself, or by order while we were looking
+
+    def _begin_by_itself(self, found: str) -> bool:
+        """Whether there is something to keep now. The first start is part of it: an order that comes meanwhile finds the
+        engine there."""
+        with self._starting:
+            if self._begun_here() or not self.allowed():
+                return False
+            _log.info("embedding.begins: process %d serves (%s)", os.getpid(), found)
+            self._note_beginning()
+            return self._start(REVIVE_US)
 
     # --- by order -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Begin here and now, and keep it going; nothing where it has just begun by itself. Raises what `Watchbell.start`
         raises."""
-        try:
-            self._bell.start()
-        except Conflict:
-            if not self.began or self._pid != os.getpid():
-                raise
-            return
-        if self._bell._node is None:
-            return  # engines are switched off
-        self._renew()
-        self._note_beginning()
-        self._go(self._keep)
+        with self._starting:
+            if not self._begun_here() or self._bell._node is None:
+                self._bell.start()
+                if self._bell._node is None:
+                    return  # engines are switched off
+                self._over.clear()
+                self._note_beginning()
+            self._go(self._keep)
+            self._asked.set()  # the thread that looks for a server need not look any longer
 
     def end(self) -> None:
         """Drain and stop the engine that was begun in this process; returns when it has ended."""
-        if self.began and self._pid == os.getpid() and self._thread is not None:
+        if self._begun_here():
             self._over.set()
-            self._thread.join()
-            self.began = False
+            if (thread := self._thread) is not None:
+                thread.join()
+            self._thread, self.began = None, False
+
+    def _begun_here(self) -> bool:
+        return self.began and self._pid == os.getpid()
 
     # --- the thread that keeps it -------------------------------------------------------------------------------------
 
     def _note_beginning(self) -> None:
-        if not self.began:
-            self.began = True
+        if not self._begun_here():
+            self.began, self._pid = True, os.getpid()
             _at_exit(self)
 
     def _go(self, work: Callable[[], None]) -> None:
+        """Have the one thread of this process do it, unless that is there: while it looks for a server it finds out by
+        itself that the engine was begun by order. Nothing after the end."""
         with self._lock:
-            if self._thread is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+            if self._thread is None and not self._over.is_set():
                 self._thread = threading.Thread(target=work, name="watchbell-embedding", daemon=True)
                 self._thread.start()
 
+    def _leaves(self) -> bool:
+        """Whether the thread may go, because there is nothing to keep. Whoever begins an engine later makes another."""
+        with self._lock:
+            if self._bell._node is not None and self._begun_here():
+                return False
+            self._thread = None
+            return True
+
     def _keep(self) -> None:
-        """Start it if it was not, and again when it has ended by itself: nobody else restarts a part of this process."""
+        """Start it again when it has ended by itself, or could not be started: nobody else restarts a part of this
+        process."""
         bell, rest = self._bell, REVIVE_US
-        while bell._node is not None or self._start(rest):
+        while True:
             node, began = bell._node, bell._clock.mono_ns()
             while node is not None and not node.ended.is_set() and not self._over.is_set():
                 bell._clock.wait(self._over, 500_000)
-            if bell._node is not node:
-                return  # somebody has stopped it by hand
-            bell.stop()
+            with self._starting:
+                if same := bell._node is node:
+                    bell.stop()
+            if not same:  # somebody has stopped it by hand, or has also begun it again
+                if self._leaves():
+                    return
+                continue
             if bell._clock.mono_ns() - began > LONGEST_REVIVE_US * 1000:
                 rest = REVIVE_US
             self._rest(rest)
             if self._over.is_set():
                 return
             rest = min(2 * rest, LONGEST_REVIVE_US)
+            with self._starting:
+                hope = self._start(rest)
+            if not hope and self._leaves():
+                return
 
     def _start(self, rest: int) -> bool:
         """Whether there is something to keep: the engine, or the hope that the database comes back."""
+        if self._bell._node is not None:
+            return True
         try:
             self._bell.start()
         except StoreError as error:

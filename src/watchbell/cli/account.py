@@ -28,7 +28,10 @@ _MARKS = {True: "✓", False: "✗", None: "·"}
 @click.option("--tz", metavar="ZONE", help="The zone of a TIME without one; else the schedule's own.")
 @click.pass_obj
 def explain(setup: Setup, schedule: str, at_: str | None, tz: str | None) -> None:
-    """Why a schedule ran, did not run, or will run at an instant, check by check."""
+    """Why a schedule ran, did not run, or will run at an instant, check by check.
+
+    In place of its name, SCHEDULE may be one of its runs, such as run_12.
+    """
     now = setup.now
     with setup.store() as store:
         at = None if at_ is None else past_instant(at_, "--at", now, tz or zone_of(store, schedule, now))

@@ -116,7 +116,10 @@ def _schedules(view: StatusView) -> str:
 def _next(view: StatusView) -> str:
     found = view.next_due
     if found is None:
-        return "nothing beside what is overdue" if view.overdue_count else "nothing"
+        first = next((item for item in view.overdue if item.run is None), None)
+        if first is None or view.running:
+            return "nothing beside what is overdue" if view.overdue_count else "nothing"
+        return f"{first.name}: due since {human_age(view.at - first.due_at)}; no engine runs"
     return f"{found.schedule} in {human_age(found.at - view.at)}, {moment(found.at, found.tz)}"
 
 

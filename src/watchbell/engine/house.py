@@ -24,6 +24,7 @@ from ..store.tx import Tx
 from .desk import Desk, Slots
 from .handlers import Handlers
 from .hooks import Hooks
+from .outage import Outage
 
 
 @dataclass(slots=True)
@@ -69,6 +70,11 @@ class House:
     desk: Desk = field(default_factory=Desk)
     catalog: Catalog = field(default_factory=Catalog)
     executors: dict[str, Executor] = field(default_factory=dict)
+    outage: Outage = field(init=False)
+    """What is said of a database that cannot be reached."""
+
+    def __post_init__(self) -> None:
+        self.outage = Outage(self.clock, self.store.where)
 
     @property
     def renew_us(self) -> int:

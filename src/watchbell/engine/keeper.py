@@ -8,7 +8,7 @@ import logging
 from ..core.claim import Claim
 from ..core.outcome import Ending, Outcome
 from ..core.states import Reason, State
-from ..errors import StoreError
+from ..errors import CommitUnknown, StoreError, StoreUnavailable
 from ..store import claims, nodes, settling
 from ..store.planning import Planner
 from ..store.schedules.catalog import Catalog
@@ -68,12 +68,16 @@ class Keeper:
                         nodes.set_handlers(tx, house.node, names)
                 return claims.owned(tx, house.node) if renew else []
 
+            house.outage.asks()
             try:
                 owned = house.store.write(write)
-            except StoreError:
+            except StoreError as error:
+                if not isinstance(error, (StoreUnavailable, CommitUnknown)):
+                    house.outage.answered()
                 self._marked -= {(run, epoch) for run, epoch, *_ in begun}
                 self._notes.put_back(spoken, lines, progress)
                 raise
+            house.outage.answered()
             if renew:
                 house.renewed(now)
                 self._renewed_boot = before

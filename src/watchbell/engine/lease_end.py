@@ -24,7 +24,8 @@ _log = logging.getLogger("watchbell.engine")
 
 
 class LeaseEnd:
-    """Looks whether one node is still trusted; it asks no database, as that may be what does not answer."""
+    """Looks whether one node is still trusted, and its database answers; it asks no database, as that may be what does
+    not."""
 
     def __init__(self, house: House, trusted: Callable[[], bool]) -> None:
         self._house = house
@@ -33,6 +34,7 @@ class LeaseEnd:
 
     def step(self) -> int:
         """Look once; returns how long to rest."""
+        self._house.outage.look()
         if self._trusted():
             self._asked.clear()
             return LOOK_US
@@ -40,8 +42,10 @@ class LeaseEnd:
             key = (claim.run, claim.epoch)
             if claim.rerun and claim.lane in ENDED_HERE and key not in self._asked:
                 self._asked.add(key)
-                _log.warning("run.ended_with_lease: run_%d: this node's lease has run out", claim.run)
-                self._house.executors[claim.lane].cancel(*key, str(Reason.BEGUN), hard=True)
+                executor = self._house.executors[claim.lane]
+                if key in executor.in_progress():  # else it has ended and is not written yet, or never began
+                    _log.warning("run.ended_with_lease: run_%d: this node's lease has run out", claim.run)
+                executor.cancel(*key, str(Reason.BEGUN), hard=True)
         return LOOK_US
 
 

@@ -9,21 +9,27 @@ from collections.abc import Callable
 
 from ..clock import Clock
 from ..errors import EngineReplaced
+from .outage import Outage
 
 LONGEST_BACKOFF_US = 5_000_000
 _log = logging.getLogger("watchbell.engine")
 
 
 class Loop:
-    """Calls `step()` until it is stopped; `step` returns how many microseconds it would like to rest."""
+    """Calls `step()` until it is stopped; `step` returns how many microseconds it would like to rest. What the `outage` of its
+    node covers is not said once more."""
 
-    def __init__(self, name: str, step: Callable[[], int], clock: Clock) -> None:
+    def __init__(
+        self, name: str, step: Callable[[], int], clock: Clock, outage: Outage | None = None
+    ) -> None:
         self._name = name
         self._step = step
         self._clock = clock
+        self._outage = outage
         self._wake = threading.Event()
         self._stopping = False
         self._failures = 0
+        self._unsaid: tuple[str, int] | None = None
         self._thread = threading.Thread(target=self._run, name=f"watchbell-{name}", daemon=True)
 
     def start(self) -> None:
@@ -59,11 +65,27 @@ class Loop:
         except Exception as error:
             self._failures += 1
             wait = min(LONGEST_BACKOFF_US, 100_000 << min(self._failures, 10))
-            _log.error("engine.step_failed: %s: %s; next try in %.1f s", self._name, error, wait / 1e6)
+            self._say(error, wait)
             _log.debug("where it failed", exc_info=True)
             return wait
         self._failures = 0
+        self._went_well()
         return max(1000, rest)
+
+    def _say(self, error: Exception, wait: int) -> None:
+        said = str(error).rstrip(".")
+        if self._outage is not None:
+            outages = self._outage.count
+            if self._outage.covers(error, self._failures):
+                self._unsaid = said, outages
+                return
+        _log.error("engine.step_failed: %s: %s; next try in %.1f s", self._name, said, wait / 1e6)
+
+    def _went_well(self) -> None:
+        """What was left to an outage is said after all if none has come of it."""
+        unsaid, self._unsaid = self._unsaid, None
+        if unsaid is not None and self._outage is not None and self._outage.is_none_since(unsaid[1]):
+            _log.error("engine.step_failed: %s: %s; it went well after that", self._name, unsaid[0])
 
 
 def hold_back(clock: Clock, stop: threading.Event, span_us: int) -> None:

@@ -46,6 +46,7 @@ from .lag import LOOP_LAG_LIMIT_US, LagWatch
 from .lease_end import LeaseEnd
 from .loop import Loop, hold_back
 from .notes import Notes
+from .outage import PATIENCE
 from .peers import Peers
 from .recovery import Recovered, announce, take_over
 from .sources import Sources
@@ -89,8 +90,7 @@ class Node:
         self._sources = sources
         self._alerter = alerter
         self._wake = threading.Event()
-        house.wake = self._wake.set
-        house.rest = self._rest
+        house.wake, house.rest = self._wake.set, self._rest
         house.lease_us, house.process = plan.lease_us, own_process()
         self._lock = None if house.store.path is None else EngineLock(house.store.path)
         self._stop = threading.Event()
@@ -165,13 +165,11 @@ class Node:
                     if not (self.standing_by or comes_back):
                         raise
                     # Whoever stalled may hold the write lock of the database as well: a stand-by does not give up.
-                    _log.error("engine.take_over_failed: %s; trying again", error)
-                    stands_by, self.standing_by = (
-                        self.standing_by,
-                        True,
-                    )  # nobody who starts it waits for that
+                    if not self.house.outage.covers(error):
+                        _log.error("engine.take_over_failed: %s; trying again", str(error).rstrip("."))
+                    before, self.standing_by = self.standing_by, True  # `start` does not wait for it
                     self.house.clock.wait(self._stop, RETRY_US)
-                    self.standing_by = stands_by
+                    self.standing_by = before
         except Exception as error:
             self.error = error
             _log.critical("engine.ended: %s", error, exc_info=not isinstance(error, WatchbellError))
@@ -205,9 +203,10 @@ class Node:
         proven = self._lock is None or self._lock.held
         self._show_progress()
         announce(house, self._take_over(proven))
+        house.outage.ends()
         notes = Notes(house.clock, house.store, lambda: keeper_loop.wake())
         keeper = Keeper(house, notes)
-        keeper_loop = Loop("keeper", keeper.step, house.clock)
+        keeper_loop = Loop("keeper", keeper.step, house.clock, house.outage)
         bell = Bell(house, notes)
         bell.trusted = keeper.trusted
         with closing(Trouble(house, bell, self._folder)) as trouble:
@@ -249,19 +248,18 @@ class Node:
 
     def _loops(self, trusted: Callable[[], bool]) -> list[Loop]:
         """What goes on beside the engine's own loop and the keeper's."""
-        house, clock = self.house, self.house.clock
-        alerter = Loop("alerter", self._alerter.step, clock)
-        house.alerted = alerter.wake
-        found = [
-            alerter,
-            Loop("watcher", Watcher(house).step, clock),
-            Loop("sources", self._sources.step, clock),
-            Loop("lag", LagWatch(house, self._plan.loop_lag_limit_us).step, clock),
-            Loop("housekeeper", Housekeeper(house).step, clock),
-        ]
+        house = self.house
+        steps = {
+            "alerter": self._alerter.step,
+            "watcher": Watcher(house).step,
+            "sources": self._sources.step,
+            "lag": LagWatch(house, self._plan.loop_lag_limit_us).step,
+            "housekeeper": Housekeeper(house).step,
+        }
         if house.store.shared:
-            found.append(Loop("peers", Peers(house).step, clock))
-            found.append(Loop("lease-end", LeaseEnd(house, trusted).step, clock))
+            steps |= {"peers": Peers(house).step, "lease-end": LeaseEnd(house, trusted).step}
+        found = [Loop(name, step, house.clock, house.outage) for name, step in steps.items()]
+        house.alerted = found[0].wake
         return found
 
     def _take_over(self, proven: bool) -> Recovered:
@@ -321,10 +319,8 @@ class Node:
                 raise
             except Exception as error:
                 failures += 1
-                rest = min(5_000_000, 50_000 * 2 ** min(failures, 10))
-                sentence = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-                _log.error("engine.step_failed: %s; nothing starts meanwhile, next try in %.1f s", sentence, rest / 1e6,
-                           exc_info=not isinstance(error, StoreError))  # fmt: skip
+                rest = min(RETRY_US, 50_000 * 2 ** min(failures, 10))
+                trouble.say(error, rest)
                 bell.poke()
             self._show_progress()
             if rest > 0:
@@ -369,7 +365,7 @@ class Node:
             )
         while not bell.idle and clock.mono_ns() < end and not self._hard:
             self._wake.clear()
-            if not self._quietly(bell.step):
+            if not self._quietly(trouble.last_step):
                 trouble.keep()
             self._show_progress()
             if failing and len(bell.unwritten()) >= len(house.desk):
@@ -378,24 +374,25 @@ class Node:
                 clock.wait(self._wake, min(100_000, (end - clock.mono_ns()) // 1000))
         for executor in house.executors.values():
             executor.stop(0 if self._hard or replaced else 2_000_000)
-        self._quietly(bell.step)
-        if left := len(bell.unwritten()):
-            trouble.keep()
-            _log.error("engine.spooled: %d ends could not be written", left)
+        self._quietly(trouble.last_step)
+        trouble.say_left()
         trouble.close()  # before it is said that this node has stopped: then its rows are for others to settle
         house.desk.clear(house.desk.held())
 
     def _say_ended(self) -> None:
         """The last word of this incarnation."""
         house, now = self.house, self.house.clock.wall_us()
-        self._quietly(lambda: house.store.write(lambda tx: nodes.end(tx, house.node, "stopped", now)))
+        self._quietly(
+            lambda: house.store.write(lambda tx: nodes.end(tx, house.node, "stopped", now)), PATIENCE
+        )
         _log.info("engine.stopped: node %d", house.node)
 
-    def _quietly(self, act: Callable[[], object]) -> bool:
-        """Whether it went well; else it is only said."""
+    def _quietly(self, act: Callable[[], object], failures: int = 1) -> bool:
+        """Whether it went well; else it is only said, if an outage of the database is not why."""
         try:
             act()
         except Exception as error:
-            _log.error("engine.drain: %s", error)
+            if not self.house.outage.covers(error, failures):
+                _log.error("engine.drain: %s", error)
             return False
         return True

@@ -24,6 +24,7 @@ from ..errors import (
     StoreError,
     StoreFull,
     StoreGone,
+    StoreUnavailable,
 )
 from ..store import alerts, claims, nodes
 from ..store.planning import Planner
@@ -95,6 +96,25 @@ class Trouble:
         self._unspool()
         return following
 
+    def say(self, error: Exception, rest_us: int) -> None:
+        """Say that a step has failed, unless that is the outage of which enough was said."""
+        known = isinstance(error, StoreError)
+        if self._house.outage.covers(error):
+            return
+        sentence = str(error).rstrip(".") if known else f"{type(error).__name__}: {error}"
+        text = "engine.step_failed: %s; nothing starts meanwhile, next try within %.1f s"
+        _log.error(text, sentence, rest_us / 1e6, exc_info=not known)
+
+    def last_step(self) -> None:
+        """A step of a bell that drains: nothing new begins, and what has ended is written."""
+        try:
+            self._bell.step()
+            if self.kind == REFUSED:
+                self._heal()
+        except StoreUnavailable as error:
+            self._enter(REFUSED, error)
+            raise
+
     # --- entering -----------------------------------------------------------------------------------------------------
 
     def _met(self, error: StoreError) -> None:
@@ -123,6 +143,7 @@ class Trouble:
         since = self._house.clock.wall_us() if self._told is None else self._told.since
         self._told = Told(kind, since, str(error), os.getpid())
         _log.critical("engine.store_%s: %s Nothing new starts until that is over", kind, error)
+        self._house.outage.begins()
         self._house.hooks.tell("engine.store_trouble", {"kind": kind, "text": str(error)})
         if self._reserve is not None:
             self._reserve.tell(self._told)
@@ -167,6 +188,22 @@ class Trouble:
         if self._told is not None and self._house.store.shared:
             self.keep()
 
+    def say_left(self) -> None:
+        """Say what becomes of the ends that this node could not write."""
+        if not (left := len(self._bell.unwritten())):
+            return
+        self.keep()
+        ends = f"{left} {'end' if left == 1 else 'ends'} could not be written"
+        if self._spool is None or self._spool_said:
+            _log.error(
+                "engine.spooled: %s, and %s lost with this process", ends, "is" if left == 1 else "are"
+            )
+            return
+        who = "an engine of this database on this machine" if self._house.store.shared else "the next engine"
+        kept = "it is kept" if left == 1 else "they are kept"
+        _log.error("engine.spooled: %s: %s in %s, from where %s writes %s",
+                   ends, kept, self._spool.folder, who, "it" if left == 1 else "them")  # fmt: skip
+
     def _unspool(self) -> None:
         """Everything that was in the spool is in the ledger."""
         if self._spool is not None and not self._bell.reported:
@@ -207,6 +244,7 @@ class Trouble:
             self._reserve.tell(None)
         self._bell.halted = False
         self._bell.poke()
+        house.outage.ends()
         lasted = human_age(now - told.since)
         _log.warning("engine.store_healed: the database can be written again, after %s", lasted)
         house.hooks.tell("engine.store_healed", {"kind": told.kind, "since": told.since})

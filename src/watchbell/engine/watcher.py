@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 
 from ..core.alert import Happening
 from ..core.audit.evidence import Present
@@ -49,6 +50,8 @@ class Watcher:
         self._late: set[int] = set()
         self._log_watch = LogWatch(house)
         self._long: set[int] = set()
+        self._since: dict[int, int] = {}
+        """Since when a row of each job has waited, without a look that found none."""
         self._counts: tuple[int, int] | None = None
         self._counted = 0
         self._looked = 0
@@ -64,17 +67,17 @@ class Watcher:
         house = self._house
         now = house.clock.wall_us()
         # What waits is judged by what the clock would show, if it is not believed.
-        late, long = self._late, self._long
+        late, long, since = self._late, self._long, self._since
 
         def look(tx: Tx) -> None:
             # What was told in a transaction that was undone is told again.
-            self._late, self._long = set(late), set(long)
+            self._late, self._long, self._since = set(late), set(long), dict(since)
             self._sweep(tx, now - house.doubt_us)
 
         try:
             house.store.write(look)
         except BaseException:
-            self._late, self._long = late, long
+            self._late, self._long, self._since = late, long, since
             self._catalog.forget()
             raise
         settle_abandoned(house, False)
@@ -98,6 +101,7 @@ class Watcher:
             f"WHERE o.{LIVE_ROWS} AND o.state IN ('waiting', 'queued', 'held') AND o.start_at < ? LIMIT ?",
             (now, LIMIT),
         )
+        self._since = self._waits((row[3], row[5]) for row in waiting)
         happened = []
         for run, state, schedule, job, due, start, keys, held_by, lane, name, policies, tags in waiting:
             data = json.loads(policies) if policies else {}
@@ -110,6 +114,7 @@ class Watcher:
                 happened.append(_with(about, f"it did not start within {human_duration(deadline)}"))
             elif self._without_handler(tx, job, lane, start, now):
                 self._miss(tx, (run, state, schedule, keys), Reason.HANDLER_MISSING, now)
+                self._since.pop(job, None)
                 happened.append(_with(about, "no engine has the code of its job"))
             elif now - start > data.get("grace_us", 60_000_000) and run not in self._late:
                 self._late.add(run)
@@ -131,6 +136,14 @@ class Watcher:
         if happened:
             tx.after_commit(self._house.alerted) if alerts.observe(tx, happened, now) else None
 
+    def _waits(self, waiting: Iterable[tuple[int, int]]) -> dict[int, int]:
+        """Since when there has been a row of each job at every look. Where a schedule comes due often, each row takes the
+        place of the one before it, and none of them grows old."""
+        found: dict[int, int] = {}
+        for job, start in waiting:
+            found[job] = min(start, found.get(job, start), self._since.get(job, start))
+        return found
+
     def _without_another_attempt(self, tx: Tx, now: int) -> list[Happening]:
         """Runs that wait for an attempt for which the code does not come: they have begun, so that they have failed."""
         rows = tx.rows(
@@ -151,9 +164,10 @@ class Watcher:
         return happened
 
     def _without_handler(self, tx: Tx, job: int, lane: str, start: int, now: int) -> bool:
-        """Whether the row has waited long enough for a node that knows its job, with this one up all the time and none
-        that knew it there since."""
-        if lane in BY_THEMSELVES or now - max(start, self._started) < HANDLER_GRACE_US:
+        """Whether the row, or one after the other of its job, has waited long enough for a node that knows the job, with
+        this one up all the time and none that knew it there since."""
+        since = min(start, self._since.get(job, start))
+        if lane in BY_THEMSELVES or now - max(since, self._started) < HANDLER_GRACE_US:
             return False
         found = self._catalog.job(tx, job)
         if found.options.hold_if_missing or not self._known.isdisjoint((found.name, *found.aliases)):

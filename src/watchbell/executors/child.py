@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from ..errors import Cancelled, StoreUnavailable
 from .account import error_text, result_text, traceback_text, type_chain
 from .base import Assignment, Condition
-from .capture import install_capture, remove_capture
+from .capture import capture_all, remove_capture
 from .condition import ask, awaited
 from .context import Run, current_run
 
@@ -75,7 +75,7 @@ def carry_out(call: dict[str, Any], control: socket.socket, answers: BinaryIO) -
     current_run.set(run)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    install_capture(sink, run=run)
+    capture_all(sink, run)
     try:
         _hear_asking(run)
         if call["condition"] is None or _met(call["condition"], run, sink):
@@ -90,7 +90,7 @@ def carry_out(call: dict[str, Any], control: socket.socket, answers: BinaryIO) -
             "obeyed": isinstance(exc, Cancelled | CancelledError),
         }
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    remove_capture()
+    remove_capture(sink)
     # SIGTERM went to the whole process group: what returned after it was not left to finish, noticed or not.
     sink.send(end | {"noticed": run._asked is not None})
 

@@ -110,6 +110,7 @@ def clock(patient: Patient) -> Check:
 
 def nodes(patient: Patient) -> Check:
     """Nodes whose clocks are wrong, and those that are silent."""
+    from .engines import names_of
     from .status import status
 
     found = status(patient.db, now=patient.now).engine.nodes
@@ -125,8 +126,9 @@ def nodes(patient: Patient) -> Check:
         return warning("nodes", " ".join(f"{node.skewed}." for node in skewed), how)
     if not found:
         return ok("nodes", "There is none.")
-    names = ", ".join(node.name for node in found)
-    return ok("nodes", f"{names}: every lease is renewed, and their clocks agree with the server's.")
+    return ok(
+        "nodes", f"{names_of(found)}: every lease is renewed, and their clocks agree with the server's."
+    )
 
 
 def _store(patient: Patient) -> PostgresStore:

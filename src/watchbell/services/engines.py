@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -136,10 +136,24 @@ def _running(engine: NodeView, acting: tuple[NodeView, ...], now: int) -> str:
         words = "is stopping: it starts nothing more" if engine.draining else "is running"
         since = human_age(now - engine.since)
         return f"the engine {words} (process {engine.pid} on {engine.host}, for {since})"
-    names = ", ".join(f"{node.name}{' (stopping)' if node.draining else ''}" for node in sound)
     silent = [node for node in acting if node.fault is not None]
-    rest = f"; silent: {', '.join(node.name for node in silent)}" if silent else ""
-    return f"{len(sound)} {'node is' if len(sound) == 1 else 'nodes are'} running: {names}{rest}"
+    rest = f"; silent: {names_of(silent)}" if silent else ""
+    return f"{len(sound)} {'node is' if len(sound) == 1 else 'nodes are'} running: {names_of(sound)}{rest}"
+
+
+def names_of(found: Sequence[NodeView]) -> str:
+    """The names of nodes, each once, as all those on one machine have the same: `vm (7, 1 stopping), db`."""
+    named: dict[str, list[NodeView]] = {}
+    for node in found:
+        named.setdefault(node.name, []).append(node)
+    return ", ".join(name + _how_many(nodes) for name, nodes in named.items())
+
+
+def _how_many(nodes: Sequence[NodeView]) -> str:
+    stopping = sum(node.draining for node in nodes)
+    if len(nodes) == 1:
+        return " (stopping)" if stopping else ""
+    return f" ({len(nodes)}{f', {stopping} stopping' if stopping else ''})"
 
 
 def _view(row: Row, now: int, alive: Alive) -> NodeView:

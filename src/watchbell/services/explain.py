@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,22 +11,53 @@ from ..core.explain import Check, Explanation, explain_instant
 from ..core.explain.case import Case
 from ..core.explain.outlook import standing_sentence
 from ..core.instants import SECOND, Instant
+from ..errors import NotFound
 from ..store.base import Store
 from ..store.case import find_any, last_and_next, read_case, read_outlooks
 from ..store.evidence import read_present
-from ..store.schedules.put import find_schedule
+from ..store.schedules.put import find_job, find_schedule
 from ..store.tx import Tx
 from . import engines
 
 __all__ = ["Check", "Explanation", "explain", "standing", "standings", "zone_of"]
 
+_DUE = ("scheduled", "backfill")
+
 
 def explain(store: Store, schedule: str, at: Instant | None, now: Instant) -> Explanation:
     """Explain one schedule at any past or future instant; without one, the last and the next at which it is due.
 
-    A schedule that has been removed is explained from the ledger it has left. NotFound if none ever had the name.
+    A schedule that has been removed is explained from the ledger it has left; instead of its name, a run that it was due
+    for may be named: `run_12`. NotFound if no schedule ever had the name.
     """
-    return store.read(lambda tx: _explain(tx, find_any(tx, schedule), at, now))
+
+    def read(tx: Tx) -> Explanation:
+        number, due = _subject(tx, schedule)
+        return _explain(tx, number, due if at is None else at, now)
+
+    return store.read(read)
+
+
+def _subject(tx: Tx, name: str) -> tuple[int, Instant | None]:
+    """The schedule that is meant, and the instant if a run of it is. NotFound with what to ask instead."""
+    try:
+        return find_any(tx, name), None
+    except NotFound:
+        if not re.fullmatch(r"run_[0-9]{1,18}", name):
+            if find_job(tx, name) is None:
+                raise
+            raise NotFound(
+                f"{name!r} is a job, and explained are schedules: `watchbell schedule list` shows them, and "
+                f"`watchbell run list --job {shlex.quote(name)}` the job's runs."
+            ) from None
+    row = tx.row("SELECT schedule, due_at, origin FROM occurrence WHERE id = ?", (int(name[4:]),))
+    if row is None:
+        raise NotFound(f"There is no {name}; `watchbell run list` shows the latest.")
+    if row[0] is None or row[2] not in _DUE:
+        raise NotFound(
+            f"{name} was asked for and did not come due by a schedule: `watchbell run show {name}` shows what became of it."
+        )
+    return int(row[0]), int(row[1])
 
 
 def _explain(tx: Tx, schedule: int, at: Instant | None, now: Instant) -> Explanation:
@@ -54,7 +87,7 @@ def _explain(tx: Tx, schedule: int, at: Instant | None, now: Instant) -> Explana
 
 def zone_of(store: Store, schedule: str, now: Instant) -> str:
     """The zone in which people read and write the instants of a schedule, removed or not. NotFound."""
-    return store.read(lambda tx: read_case(tx, find_any(tx, schedule), now, now).tz)
+    return store.read(lambda tx: read_case(tx, _subject(tx, schedule)[0], now, now).tz)
 
 
 def _meant(case: Case) -> Instant:

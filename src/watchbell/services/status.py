@@ -225,7 +225,8 @@ def _next(tx: Tx, now: int) -> NextDue | None:
 
 def _overdue(tx: Tx, acting: engines.EngineView, now: int) -> tuple[int, tuple[Overdue, ...]]:
     """What nobody has planned though its instant is behind, and what is in the ledger and has not begun."""
-    count, cursors = listing.past_due(tx, now - LATE_US, OVERDUE_SHOWN)
+    late = LATE_US if acting.running else 0  # nobody is on the way to it
+    count, cursors = listing.past_due(tx, now - late, OVERDUE_SHOWN)
     rows = listing.unbegun(tx, now - WAITS_LONG_US, OVERDUE_SHOWN)
     ids = {schedule for schedule, _ in cursors} | {row[1] for row in rows if row[1] is not None}
     names, zones = listing.names_of(tx, sorted(ids)), zones_of(tx, ids)

@@ -248,15 +248,17 @@ class Putting:
     def put(self, spec: ScheduleSpec, found: Stands) -> Put:
         """Make the schedule what the wish says; the same content writes nothing."""
         tx, schedule = self._tx, found.id
-        if found.revision > spec.revision and spec.app is not None and found.app == spec.app:
-            return Put(schedule, "older")
         said = self._said(spec, found.trigger)
         changed = said.mark(spec) != found.mark or (spec.trouble or None) != found.set_aside
+        switched = spec.enabled == bool(found.disabled)
+        labels = (tags_text(spec.tags), spec.about, None, spec.app, spec.source, spec.source_key)
+        if found.revision > spec.revision and spec.app is not None and found.app == spec.app:
+            same = not (changed or switched or labels != found[5:11])
+            return Put(schedule, "unchanged" if same else "older")
         if changed:
             content = replace(said.content, job=spec.job, args=spec.args)
             _new_version(tx, self._catalog, schedule, spec, content, self._doer)
-        switched = spec.enabled == bool(found.disabled) and self._switch(schedule, spec.enabled)
-        labels = (tags_text(spec.tags), spec.about, None, spec.app, spec.source, spec.source_key)
+        switched = switched and self._switch(schedule, spec.enabled)
         revision = spec.revision or found.revision
         if labels != found[5:11]:
             tx.later(
