@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / ".bench"
+STATE = "WATCHBELL_STATE_FOLDER"
 
 
 @contextlib.contextmanager
@@ -21,10 +22,14 @@ def place() -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
     folder = BENCH / str(os.getpid())
     folder.mkdir()
-    os.environ["WATCHBELL_STATE_FOLDER"] = str(folder / "state")
+    before = os.environ.get(STATE)
+    os.environ[STATE] = str(folder / "state")
     try:
         yield folder
     finally:
+        os.environ.pop(STATE)
+        if before is not None:
+            os.environ[STATE] = before
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             BENCH.rmdir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .plan import Life, Step
@@ -24,7 +26,22 @@ class Lived:
 
 def live(life: Life, to_rest: bool = True) -> Lived:
     """Carry out a life and judge it after every step, and at the end when everything has come to rest."""
-    logging.getLogger("watchbell").setLevel(logging.CRITICAL + 1)
+    with _in_silence():
+        return _lived(life, to_rest)
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    logger = logging.getLogger("watchbell")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _lived(life: Life, to_rest: bool) -> Lived:
     world = World(life)
     rules = Rules(world)
     broken: Broken | None = None

@@ -13,9 +13,14 @@ from watchbell import Watchbell
 
 from .servers import wait_for
 
+_before: set[threading.Thread] = set()
+"""Those of other tests, which have not ended yet."""
+
 
 @pytest.fixture
 def bell(tmp_path: Path) -> Iterator[Watchbell]:
+    _before.clear()
+    _before.update(threading.enumerate())
     made = Watchbell(f"sqlite:///{tmp_path / 'bell.db'}", shutdown_grace="1s")
     yield made
     made._embedding.end()
@@ -27,7 +32,9 @@ def acts(bell: Watchbell) -> bool:
 
 
 def keepers() -> int:
-    return sum(thread.name == "watchbell-embedding" for thread in threading.enumerate())
+    return sum(
+        thread.name == "watchbell-embedding" and thread not in _before for thread in threading.enumerate()
+    )
 
 
 def refused(caplog: pytest.LogCaptureFixture) -> list[str]:
