@@ -169,3 +169,13 @@ def test_a_database_that_is_known_to_be_away_is_not_called_slow_as_well(
     clock.advance(10 * SECOND)
     outage.look()
     assert caplog.messages == []
+
+
+def test_a_loop_rests_after_failures_no_longer_than_it_may() -> None:
+    """The keeper's: a lease must not run out because it waits to try again."""
+
+    def fails() -> int:
+        raise StoreUnavailable("away")
+
+    loop = Loop("keeper", fails, ManualClock(0), longest_us=1_000_000)
+    assert [loop._turn() for _ in range(8)] == [200_000, 400_000, 800_000] + [1_000_000] * 5

@@ -50,7 +50,7 @@ def test_lost_without_a_kill_or_a_silence(story: Story) -> None:
 
 
 def test_lost_after_a_silence_that_is_shorter_than_what_is_left_of_a_lease(story: Story) -> None:
-    story.silent(2, 8)
+    story.silent(2, 7)
     lost(story, at_s=9)
     assert story.rules_of_many == {"lost"}
 

@@ -22,8 +22,9 @@ from ..check import (
 from ..history import OUTER_LANES, History, Record, Row, Violation
 
 LEASE_US = 15_000_000
-NEEDED_US = 9_000_000
-"""A silence may have begun just before a renewal, which comes every third of a lease; less than that explains no loss."""
+NEEDED_US = 6_000_000
+"""A node ends its runs by itself four fifths of a lease after it was renewed; a silence may have begun just before a renewal,
+which comes every third of a lease, and end just after a try. Less than what is left of it explains no loss."""
 JOINED_US = 2_500_000
 """Two silences with less between them are one: a renewal may not have come through."""
 LOOK_BACK_US = 90_000_000

@@ -17,15 +17,21 @@ _log = logging.getLogger("watchbell.engine")
 
 class Loop:
     """Calls `step()` until it is stopped; `step` returns how many microseconds it would like to rest. What the `outage` of its
-    node covers is not said once more."""
+    node covers is not said once more. After failures it rests for `longest_us` at the most."""
 
     def __init__(
-        self, name: str, step: Callable[[], int], clock: Clock, outage: Outage | None = None
+        self,
+        name: str,
+        step: Callable[[], int],
+        clock: Clock,
+        outage: Outage | None = None,
+        longest_us: int = LONGEST_BACKOFF_US,
     ) -> None:
         self._name = name
         self._step = step
         self._clock = clock
         self._outage = outage
+        self._longest_us = longest_us
         self._wake = threading.Event()
         self._stopping = False
         self._failures = 0
@@ -64,7 +70,7 @@ class Loop:
             return LONGEST_BACKOFF_US
         except Exception as error:
             self._failures += 1
-            wait = min(LONGEST_BACKOFF_US, 100_000 << min(self._failures, 10))
+            wait = min(self._longest_us, 100_000 << min(self._failures, 10))
             self._say(error, wait)
             _log.debug("where it failed", exc_info=True)
             return wait

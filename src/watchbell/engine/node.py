@@ -206,7 +206,7 @@ class Node:
         house.outage.ends()
         notes = Notes(house.clock, house.store, lambda: keeper_loop.wake())
         keeper = Keeper(house, notes)
-        keeper_loop = Loop("keeper", keeper.step, house.clock, house.outage)
+        keeper_loop = Loop("keeper", keeper.step, house.clock, house.outage, RETRY_US)
         bell = Bell(house, notes)
         bell.trusted = keeper.trusted
         with closing(Trouble(house, bell, self._folder)) as trouble:
