@@ -101,5 +101,6 @@ class OneOf:
 
     def __exit__(self, *exc: object) -> None:
         if self._fd is not None:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # a process that is just being forked may hold it open a little longer
+            # A process that is just being forked may hold it open a little longer.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
